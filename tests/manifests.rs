@@ -99,6 +99,37 @@ const OWN: &[Case] = &[
         ],
     ),
     case(
+        "init-container-copies.yaml",
+        Admitted,
+        &[
+            ("model.name", "Qwen/Qwen2.5-7B-Instruct"),
+            ("finetuning.method", "LoRA"),
+            ("finetuning.rank", "32"),
+            ("batch.sequenceLength", "4096"),
+            ("batch.microBatchSize", "2"),
+            ("recompute", "Full"),
+            ("precision", "BF16"),
+            ("accelerator.count", "1"),
+        ],
+    ),
+    case(
+        "easyr1-job.yaml",
+        Admitted,
+        &[
+            ("model.name", "Qwen/Qwen2.5-7B-Instruct"),
+            ("objective", "GRPO"),
+            ("batch.sequenceLength", "4096"),
+            ("batch.microBatchSize", "1"),
+            ("batch.globalBatchSize", "1024"),
+            ("parallelism.sharding", "FSDP"),
+            ("parameterPrecision", "BF16"),
+            ("optimizerPrecision", "BF16"),
+            ("roles.referenceModel", "Offloaded"),
+            ("roles.rolloutEngine", "Asleep"),
+            ("accelerator.count", "8"),
+        ],
+    ),
+    case(
         "sft-config-map.yaml",
         Admitted,
         &[

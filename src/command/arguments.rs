@@ -19,6 +19,17 @@ impl Word {
     pub(crate) fn known(text: impl Into<String>) -> Self {
         Self { text: text.into(), known: true }
     }
+
+    /// The known end of a path whose beginning is not known: `models/Llama-2-7b-hf` of `$HOME/models/Llama-2-7b-hf`.
+    pub(crate) fn end_of_path(&self) -> Option<&str> {
+        let at = self.text.rfind(['$', '}', ')', '`']).filter(|_| !self.known)?;
+        let behind = self.text.get(at + 1..)?;
+        let name =
+            behind.len() - behind.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_').len();
+        let is_variable = self.text.get(at..)?.starts_with('$');
+        let behind = if is_variable { behind.get(name..)? } else { behind };
+        behind.strip_prefix('/').map(|path| path.trim_matches(['"', '/'])).filter(|path| !path.is_empty())
+    }
 }
 
 /// The arguments of a program.
@@ -137,6 +148,21 @@ impl Arguments {
         Some(behind.map(|word| word.known.then_some(word.text.as_str())).collect())
     }
 
+    /// The known end of the path that an option or a `key=value` word gives, if the path's beginning is not known.
+    pub(crate) fn end_of_path(&self, name: &str) -> Option<&str> {
+        let unknown = |word: &&Word| !word.known;
+        if let Some(at) = self.at(name) {
+            let word = self.words.get(at)?;
+            let within = word.text.contains('=').then_some(word);
+            return within.or_else(|| self.words.get(at + 1)).filter(unknown)?.end_of_path();
+        }
+        let is_pair = |word: &&Word| {
+            let pair = word.text.trim_start_matches('+').split_once('=');
+            pair.is_some_and(|(key, _)| key == name)
+        };
+        self.words.iter().filter(unknown).rfind(is_pair)?.end_of_path()
+    }
+
     /// The value of a `key=value` word, as Hydra takes them; also of `++key=value` and `+key=value`.
     pub(crate) fn overridden(&self, key: &str) -> Option<&str> {
         self.last_word(|name| name == key)
@@ -226,6 +252,22 @@ mod tests {
         assert!(given.has("--bf16") && given.value("--bf16").is_none() && !given.has("--fp16"));
         assert_eq!(given.overridden("x"), Some("3"));
         assert_eq!(given.overridden("a.b"), Some("4"));
+    }
+
+    #[test]
+    fn the_end_of_a_path_is_known_behind_a_variable() {
+        for (text, end) in [
+            ("$HOME/models/a", Some("models/a")),
+            ("${DIR:-/x}/a", Some("a")),
+            ("$(pwd)/models/a/", Some("models/a")),
+            ("key=$DIR/a", Some("a")),
+            ("$DIR", None),
+            ("/models/$NAME", None),
+            ("$NAME-7b", None),
+        ] {
+            assert_eq!(Word { text: text.into(), known: false }.end_of_path(), end, "{text}");
+        }
+        assert_eq!(Word::known("/models/a").end_of_path(), None);
     }
 
     #[test]

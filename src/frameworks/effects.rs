@@ -14,9 +14,10 @@ use crate::frameworks::reading::options::{Known, List};
 use crate::frameworks::reading::torchrun;
 use crate::frameworks::reading::unread::{Effect, Word, effect};
 use crate::frameworks::{
-    READERS, Trees, accelerate, axolotl, colossalai, deepspeed, gpt_neox, hugging_face, instructlab, litgpt,
-    llama_factory, llm_foundry, maxtext, megatron_bridge, megatron_core, megatron_lm, nanotron, nemo,
-    nemo_automodel, openrlhf, oumi, read, swift, torchtitan, torchtune, trainings, unsloth,
+    READERS, Trees, accelerate, axolotl, colossalai, deepspeed, deepspeed_chat, easyr1, gpt_neox,
+    hugging_face, instructlab, litgpt, llama_factory, llm_foundry, maxtext, megatron_bridge, megatron_core,
+    megatron_lm, nanotron, nemo, nemo_automodel, nemo_rl, openrlhf, oumi, read, swift, torchtitan, torchtune,
+    trainings, unsloth, verl,
 };
 
 /// A list, the folder of its framework, and commands that take its options. `{}` stands for an option and its value,
@@ -91,6 +92,41 @@ const TAKEN: &[Taken] = &[
             "deepspeed {} train.py --deepspeed --deepspeed_config z.json",
             "deepspeed train.py --deepspeed --deepspeed_config {:|zero_optimization|zero_optimization.offload_optimizer|zero_optimization.offload_param|optimizer|bf16|fp16|tensor_parallel|data_types}",
         ],
+    },
+    Taken {
+        folder: "verl",
+        list: &verl::list::LIST,
+        file: r"{}",
+        commands: &[
+            "python3 -m verl.trainer.main_ppo actor_rollout_ref.model.path=gpt2 {=}",
+            "python3 -m verl.trainer.main_ppo actor_rollout_ref.actor.strategy=megatron actor_rollout_ref.model.path=gpt2 {=}",
+            "torchrun -m verl.trainer.fsdp_sft_trainer {=}",
+            "torchrun -m verl.trainer.sft_trainer {=}",
+        ],
+    },
+    Taken {
+        folder: "deepspeed_chat",
+        list: &deepspeed_chat::list::LIST,
+        file: r"{}",
+        commands: &[
+            "deepspeed step1_supervised_finetuning/main.py --model_name_or_path gpt2 --lora_dim 8 {}",
+            "deepspeed step2_dpo_finetuning/main.py --model_name_or_path gpt2 {}",
+        ],
+    },
+    Taken {
+        folder: "nemo_rl",
+        list: &nemo_rl::list::LIST,
+        file: r"{}",
+        commands: &[
+            "uv run examples/run_sft.py policy.model_name=gpt2 {=}",
+            "uv run examples/run_grpo_math.py policy.megatron_cfg.enabled=true policy.model_name=gpt2 {=}",
+        ],
+    },
+    Taken {
+        folder: "easyr1",
+        list: &easyr1::list::LIST,
+        file: r"{}",
+        commands: &["python3 -m verl.trainer.main worker.actor.model.model_path=gpt2 {=}"],
     },
     Taken {
         folder: "axolotl",

@@ -91,6 +91,9 @@ pub(super) fn claims(launch: Launch) -> String {
     if let Some((steps, source)) = &claims.accumulation {
         let _ = writeln!(lines, "accumulates {steps}  ({source})");
     }
+    if let Some((sequences, source)) = &claims.micro_batch_of_all {
+        let _ = writeln!(lines, "micro-batch of all ranks {sequences}  ({source})");
+    }
     if let (Some(nodes), Some(processes)) = (claims.nodes, claims.processes_per_node) {
         let _ = writeln!(lines, "runs {nodes} × {processes} processes");
     }

@@ -9,6 +9,8 @@ mod axolotl;
 mod bionemo;
 mod colossalai;
 mod deepspeed;
+mod deepspeed_chat;
+mod easyr1;
 #[cfg(test)]
 mod effects;
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod oumi;
 mod own;
 pub mod profile;
 mod program;
+mod published_scripts;
 pub(crate) mod reading;
 mod swift;
 mod torchtitan;
@@ -132,10 +135,15 @@ pub(crate) static READERS: &[Reader] = &[
     reader!("GPT-NeoX", gpt_neox).knows(&[&gpt_neox::list::LIST, DEEPSPEED]),
     reader!("LitGPT", litgpt).knows(&[&litgpt::list::LIST]).and_no_others(),
     reader!("OpenRLHF", openrlhf).knows(&[&openrlhf::list::LIST, DEEPSPEED]),
-    reader!("verl", verl),
-    reader!("NeMo-RL", nemo_rl),
+    reader!("DeepSpeed-Chat", deepspeed_chat)
+        .knows(&[&deepspeed_chat::list::LIST, DEEPSPEED])
+        .and_no_others(),
+    reader!("verl", verl).knows(&[&verl::list::LIST]),
+    reader!("EasyR1", easyr1).knows(&[&easyr1::list::LIST]),
+    reader!("NeMo-RL", nemo_rl).knows(&[&nemo_rl::list::LIST]),
     reader!("Kubeflow's trainer", kubeflow).knows(&[&torchtune::list::LIST]),
     reader!("neuronx-distributed", neuronx),
+    reader!("Alpaca, QLoRA and their like", published_scripts),
     reader!("Hugging Face Trainer, TRL", hugging_face)
         .knows(hugging_face::LISTS)
         .and_no_others_if(hugging_face::refuses_others),
@@ -172,8 +180,8 @@ impl Reader {
 
 /// The readers of a launch.
 pub(crate) fn readers(launch: &Launch) -> Vec<&'static Reader> {
-    /// Readers of launchers and of causes: the program has its own reader.
-    const BESIDE: &[&str] = &["DeepSpeed", "accelerate", "not covered"];
+    /// Readers of launchers, of usual values and of causes: the program has its own reader.
+    const BESIDE: &[&str] = &["DeepSpeed", "accelerate", "Alpaca, QLoRA and their like", "not covered"];
     let mut found: Vec<&'static Reader> = Vec::new();
     for reader in READERS {
         let is_free = || found.iter().all(|other| BESIDE.contains(&other.name));
@@ -322,6 +330,7 @@ pub(crate) fn read(
     for reader in &training.readers {
         (reader.read)(launch, &mut claims);
     }
+    layers_over_devices(launch, &mut claims);
     model_config::read(launch, &mut claims);
     host::downloads(launch, &mut claims);
     claims.hybrid_on_a_node();
@@ -351,13 +360,32 @@ pub(crate) fn read(
     claims
 }
 
+/// One process with the layers of one model on all its devices computes one microbatch at a time. So it needs what a
+/// pipeline needs that has one microbatch. Processes divide the devices of a container.
+fn layers_over_devices(launch: &Launch, claims: &mut Claims) {
+    let processes = launch.environment.get("NPROC_PER_NODE").map(|number| number.parse().ok());
+    let processes = match (claims.processes_per_node, processes) {
+        (Some(processes), _) => Some(processes),
+        (None, Some(processes)) => processes,
+        (None, None) => launch.launchers.is_empty().then_some(1),
+    };
+    let visible = launch.environment.get("CUDA_VISIBLE_DEVICES");
+    let visible = visible.map_or(u64::MAX, |devices| devices.split(',').count() as u64);
+    let devices = launch.accelerators.min(visible);
+    let each = processes.filter(|processes| *processes > 0).map_or(1, |processes| devices / processes);
+    if let Some(source) = claims.layers_over_devices.take().filter(|_| each > 1) {
+        claims.assume(field::parallelism::PIPELINE, each, source.clone());
+        claims.accumulation = Some((1, source));
+    }
+}
+
 /// Why a training in a branch is not judged for certain.
 pub(crate) const WHICH_BRANCH: &str = "which of several branches is taken is not known";
 
 /// Endings and middle parts of model names, in lower case. The weights of such models are stored in few bits.
 const QUANTIZED: &[&str] = &[
     "gptq", "awq", "gguf", "aqlm", "hqq", "4bit", "8bit", "int4", "int8", "w4a16", "w8a8", "-fp8", "nf4",
-    "bnb",
+    "bnb", "-fp4", "nvfp4", "mxfp4", "exl2",
 ];
 
 /// Weights stored in few bits are not covered, unless the job trains them so.

@@ -1,13 +1,13 @@
 //! 2. From a reading to a job: every value that follows from the values read, the strongest source first.
 //!
 //! ```text
-//! values read ─► known model, named or usual, or given one ─► open fields ─► defaults of the framework ─► accumulation ─► policy
+//! values read ─► known model, named or usual, or given one ─► open fields ─► defaults of the framework ─► batches ─► policy
 //! ```
 //!
 //! A field is [open] if the job may set it in a place that we cannot read. This is decided before defaults are taken. A
 //! default is the usual value, and leaves the field open.
 
-mod accumulation;
+mod batches;
 mod known_model;
 pub(crate) mod open;
 
@@ -53,8 +53,11 @@ pub(crate) fn resolve(mut reading: Reading, rules: &Rules, given: Option<&Model>
     for claim in std::mem::take(&mut reading.defaults) {
         reading.provenance.assume(claim.field, claim.value, claim.source);
     }
+    if let Some((sequences, source)) = &reading.micro_batch_of_all {
+        batches::divide(&mut reading.provenance, *sequences, source);
+    }
     if let Some((steps, source)) = &reading.accumulation {
-        accumulation::fill(&mut reading.provenance, *steps, source);
+        batches::fill(&mut reading.provenance, *steps, source);
     }
     let open = Open::of(open, &reading.provenance);
     if let Some(percent) = rules.mfu_percent {

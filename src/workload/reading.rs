@@ -66,6 +66,8 @@ pub struct Reading {
     pub(crate) defaults: Vec<Claim>,
     /// The microbatches of a step that a rank computes one after the other, and their source.
     pub(crate) accumulation: Option<(u64, Source)>,
+    /// The sequences of a microbatch of all ranks together, and their source.
+    pub(crate) micro_batch_of_all: Option<(u64, Source)>,
     /// Fields that we cannot read, each with the value that needs the least memory.
     pub(crate) open: Vec<OpenField>,
     /// How the words of the launch were understood.
@@ -193,6 +195,7 @@ impl Reading {
             && self.offer == other.offer
             && self.defaults == other.defaults
             && self.accumulation == other.accumulation
+            && self.micro_batch_of_all == other.micro_batch_of_all
             && self.open == other.open
             && self.unread == other.unread
             && (self.certain, self.at_most) == (other.certain, other.at_most)
@@ -453,6 +456,7 @@ impl Workload<'_> {
         reading.at_most = participants.at_most;
         reading.gap = said.gap.take();
         reading.accumulation = said.accumulation.take();
+        reading.micro_batch_of_all = said.micro_batch_of_all.take();
         reading.open = std::mem::take(&mut said.open);
         reading.understood = std::mem::take(&mut said.understood);
         if !training.is_read() && !reading.describes_a_training() {

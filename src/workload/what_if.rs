@@ -70,6 +70,7 @@ fn filled(mut reading: Reading, below: Reading) -> Reading {
     let defaults = below.defaults.into_iter();
     reading.defaults = defaults.filter(|d| !(own_model && field::MODEL.has(d.field))).collect();
     reading.accumulation = below.accumulation;
+    reading.micro_batch_of_all = below.micro_batch_of_all;
     reading.open = below.open;
     reading.understood = below.understood;
     reading.at_most = below.at_most.filter(|_| !own.knows(field::accelerator::COUNT));

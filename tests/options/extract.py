@@ -218,7 +218,9 @@ def keys(text, step):
         value = re.sub(r"\s+#.*$", "", found[4] or "").strip().strip("'\"")
         depth = len(found[1]) + len(found[2])
         groups = [group for group in groups if group[0] < depth]
-        yield ".".join([name for _, name in groups] + [found[3]]), "", short(value)
+        # A group may take keys that the list does not have, so some lists leave groups out.
+        if value or not step.get("leaves"):
+            yield ".".join([name for _, name in groups] + [found[3]]), "", short(value)
         if value in ("|", ">", "|-", ">-"):
             block = depth
         elif not value:

@@ -53,5 +53,9 @@ pub(in crate::frameworks) static LIST: List = List {
             "where offloaded states are put: another option offloads",
         ),
         inert("DEEPSPEED_USE_HPU", "Gaudi's DeepSpeed"),
+        inert(
+            "ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE FSDP_OFFLOAD_PARAMS",
+            "it is read with the variable that turns sharding on",
+        ),
     ],
 };

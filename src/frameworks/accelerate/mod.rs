@@ -7,6 +7,9 @@
 //!
 //! The image may have a default configuration. So sharding stays open without `--use_fsdp`, `--use_deepspeed` or a
 //! known configuration file. Files that projects ship are known by their path ([`brought`]).
+//!
+//! Another launcher may set the variables that `accelerate launch` sets: `ACCELERATE_USE_FSDP=1 torchrun train.py`. The names
+//! are those of its options, with `ACCELERATE_`, `ACCELERATE_DEEPSPEED_` or nothing before them.
 
 mod brought;
 pub(super) mod list;
@@ -30,14 +33,30 @@ const STRATEGIES: &[(&[&str], Sharding, Option<bool>)] = &[
     (&["HYBRID_SHARD_ZERO2", "5"], Sharding::HSDP, Some(false)),
 ];
 
-/// Whether Accelerate starts the program.
+/// The variables that turn a kind of sharding on.
+const SWITCHES: &[&str] = &["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"];
+
+/// Whether Accelerate starts the program, or another launcher hands its variables on.
 pub(crate) fn recognises(launch: &Launch) -> bool {
-    launch.launcher(NAME).is_some()
+    launch.launcher(NAME).is_some() || is_in_environment(launch)
+}
+
+fn is_in_environment(launch: &Launch) -> bool {
+    let settings = Settings::of(vec![Place::Environment(&launch.environment)]);
+    SWITCHES.iter().any(|switch| settings.on(&[switch]) == Some(true))
 }
 
 /// Claims the settings of the launcher.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
-    let Some(launcher) = launch.launcher(NAME) else { return };
+    let Some(launcher) = launch.launcher(NAME) else {
+        let environment = &launch.environment;
+        let settings = Settings::of(vec![
+            Place::Prefixed(environment, "ACCELERATE_".to_owned()),
+            Place::Prefixed(environment, "ACCELERATE_DEEPSPEED_".to_owned()),
+            Place::Environment(environment),
+        ]);
+        return of(launch, &settings, true, claims);
+    };
     let mut settings = Settings::of(vec![Place::Options(&launcher.arguments)]);
     let mut known = true;
     if let Some(file) = settings.get(&["config_file"]) {
@@ -46,8 +65,11 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             claims.assume(field::FRAMEWORK, Framework::HuggingFace, SOURCE);
             return processes(&settings, claims);
         }
-        let config = path.and_then(|path| config::named(launch, &path, "--config_file", claims));
+        let config = path.as_deref().and_then(|path| config::named(launch, path, "--config_file", claims));
         known = config.is_some();
+        if let Some(path) = path.filter(|_| !known) {
+            deepspeed::by_name(&path, "--config_file", claims);
+        }
         if let Some(config) = config {
             settings.add(Place::File(config));
         }

@@ -12,12 +12,12 @@ pub(super) mod profile;
 
 use serde_json::Value;
 
-use crate::command::Launch;
-use crate::frameworks::openrlhf;
+use crate::command::{Launch, basename};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::{deepspeed_chat, openrlhf};
 use crate::job::{Framework, Method, Optimizer, Precision, Sharding, field};
 
 const SOURCE: &str = "DeepSpeed default";
@@ -97,8 +97,8 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let named = NAMES.iter().find_map(|name| Some((launch.arguments.value(name)?, *name)));
     match named {
         Some((path, name)) => named_file(launch, path, &format!("--{name}"), claims),
-        // OpenRLHF makes the configuration from its own options.
-        None if openrlhf::recognises(launch) => {}
+        // These make the configuration from their own options.
+        None if openrlhf::recognises(launch) || deepspeed_chat::recognises(launch) => {}
         None => unknown(claims),
     }
 }
@@ -117,9 +117,11 @@ pub(crate) fn named_file(launch: &Launch, path: &str, by: &str, claims: &mut Cla
         }
         return;
     }
-    match config::named(launch, path, by, claims) {
-        Some(config) => of(&config, claims),
-        None => unknown(claims),
+    if let Some(config) = config::named(launch, path, by, claims) {
+        of(&config, claims);
+    } else {
+        by_name(path, by, claims);
+        unknown(claims);
     }
 }
 
@@ -192,6 +194,33 @@ pub(crate) fn is_moved(device: &str) -> bool {
 /// The sharding of a stage.
 pub(crate) fn stage(text: &str) -> Option<Sharding> {
     flags::one_of(STAGES, text)
+}
+
+/// What the name of a file that is not known says: `configs/ds_z3_offload.json`. It may say the wrong thing, so the fields stay
+/// open.
+pub(crate) fn by_name(path: &str, by: &str, claims: &mut Claims) {
+    /// Parts of names, and a word by itself. Of several the first counts.
+    const PARTS: &[(&[&str], &str, Sharding)] = &[
+        (&["zero3", "stage3"], "z3", Sharding::ZeRO3),
+        (&["zero2", "stage2"], "z2", Sharding::ZeRO2),
+        (&["zero1", "stage1"], "z1", Sharding::ZeRO1),
+        (&["fsdp"], "fsdp2", Sharding::FSDP),
+    ];
+    const BETWEEN: [char; 3] = ['_', '-', '.'];
+    let name = basename(path).to_lowercase();
+    let has = |word: &str| name.split(BETWEEN).any(|part| part == word);
+    let joined = name.replace(BETWEEN, "");
+    let told =
+        PARTS.iter().find(|(parts, word, _)| has(word) || parts.iter().any(|part| joined.contains(part)));
+    let Some((.., sharding)) = told else { return };
+    let source = format!("the name of {by}");
+    claims.assume(field::parallelism::SHARDING, *sharding, source.clone());
+    if name.contains("offload") {
+        claims.assume(field::offload::OPTIMIZER, true, source.clone());
+        if matches!(sharding, Sharding::ZeRO3 | Sharding::FSDP) {
+            claims.assume(field::offload::PARAMETERS, true, source);
+        }
+    }
 }
 
 /// The fields that a configuration may set where we cannot read it.

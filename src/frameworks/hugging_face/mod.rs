@@ -20,6 +20,7 @@
 
 mod acceleration;
 mod departures;
+mod lightning;
 pub(super) mod lists;
 pub(crate) mod objective;
 pub(crate) mod peft;
@@ -37,7 +38,8 @@ use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::options::List;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::{
-    accelerate, axolotl, deepspeed, instructlab, llama_factory, nemo_rl, oumi, swift, torchtune, unsloth,
+    accelerate, axolotl, deepspeed, deepspeed_chat, instructlab, llama_factory, nemo_rl, oumi, swift,
+    torchtune, unsloth,
 };
 use crate::job::{
     Attention, Cause, Framework, Loss, Method, Objective, OpenField, Precision, Recompute, Sharding, field,
@@ -155,8 +157,10 @@ fn whose(launch: &Launch) -> Option<Whose> {
             oumi::recognises,
             unsloth::recognises,
             instructlab::recognises,
+            deepspeed_chat::recognises,
         ];
-        let scripted = scripted && !others.iter().any(|recognises| recognises(launch));
+        let options_alone = launch.target == Target::Unknown && launch.arguments.options() > 1;
+        let scripted = (scripted || options_alone) && !others.iter().any(|recognises| recognises(launch));
         let own = scripted && is_trainers(&settings_of(launch, Whose::Own, &mut Claims::default()));
         own.then_some(Whose::Own)
     }
@@ -217,6 +221,14 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, claims: &mut Claims) -> Set
     settings
 }
 
+/// The file of options that a launch names, if it is known.
+fn file_of_options(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) -> Option<config::Config> {
+    let named = settings.text(CONFIGS);
+    let path = named.or_else(|| config::positional(&launch.arguments).map(str::to_owned));
+    let path = path.filter(|path| config::is_config(path) && launch.files.meant(path).is_some())?;
+    config::named(launch, &path, "--config", claims)
+}
+
 /// Whether the launch names a configuration that we do not know. It may set any field.
 fn lacks_its_file(launch: &Launch, settings: &Settings<'_>) -> bool {
     let named = settings.get(CONFIGS).and_then(|setting| setting.text());
@@ -239,6 +251,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     };
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, named);
     settings::read(FLAGS, &settings, claims);
+    if whose == Whose::Own {
+        training_arguments::lengths(&settings, claims);
+    }
     if whose == Whose::Trl && lacks_its_file(launch, &settings) {
         own(launch, claims);
     }
@@ -351,6 +366,9 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut
         None if whose == Whose::Fms && starts_itself(launch) => {
             claims.assume(field::parallelism::SHARDING, Sharding::FSDP, FMS);
         }
+        None if launch.accelerators == 1 => {
+            claims.assume(field::parallelism::SHARDING, Sharding::None, TRAINER);
+        }
         None => claims.open(field::parallelism::SHARDING, Sharding::FSDP),
     }
 }
@@ -394,7 +412,14 @@ fn checkpointed_by_trl(claims: &mut Claims) {
 fn own(launch: &Launch, claims: &mut Claims) {
     claims.open(field::finetuning::METHOD, Method::QLoRA);
     deepspeed::unknown(claims);
-    let freezes = |text: &str| FREEZES.iter().any(|begin| text.starts_with(begin));
+    // Qwen-VL trains a part if its option is on.
+    let parts = ["tune_mm_vision", "tune_mm_mlp", "tune_mm_llm"];
+    let all = parts
+        .iter()
+        .all(|part| launch.arguments.value(part).is_some_and(|on| on.eq_ignore_ascii_case("true")));
+    let freezes = |text: &str| {
+        FREEZES.iter().any(|begin| text.starts_with(begin)) && !(all && text.starts_with("--tune_mm"))
+    };
     if launch.arguments.words().iter().any(|word| freezes(&word.text)) {
         claims.beyond = Some(Cause::PartlyFrozen);
     }

@@ -13,10 +13,10 @@ const METHODS: &[&str] =
     &["peft_method", "peft_type", "adapter", "finetuning_type", "tuner_type", "train_type", "sft_type"];
 const SWITCHES: &[&str] =
     &["use_peft", "use_lora", "lora", "lora_enable", "enable_lora", "with_lora", "use_peft_lora"];
-const RANK: &[&str] = &["lora_r", "lora_rank", "lora_dim", "lora_config.r", "r"];
-const TARGETS: &[&str] = &["lora_target_modules", "target_modules", "lora_target"];
+const RANK: &[&str] = &["lora_r", "lora_rank", "lora_dim", "lora_config.r", "ds.lora.rank", "r"];
+const TARGETS: &[&str] = &["lora_target_modules", "target_modules", "ds.lora.target_modules", "lora_target"];
 const FOUR_BITS: &[&str] =
-    &["load_in_4bit", "use_4bit", "use_4bit_quantization", "use_qlora", "qlora", "q_lora"];
+    &["load_in_4bit", "ds.load_in_4bit", "use_4bit", "use_4bit_quantization", "use_qlora", "qlora", "q_lora"];
 const EIGHT_BITS: &[&str] = &["load_in_8bit", "use_8bit", "use_8bit_quantization"];
 /// The file of fms-acceleration, which may load the weights in four bits and fuse the loss.
 pub(crate) const ACCELERATION: &str = "acceleration_framework_config_file";
@@ -64,7 +64,8 @@ pub(crate) fn read(settings: &Settings<'_>, switched: bool, claims: &mut Claims)
         }
         return Some(());
     }
-    let telling = || settings.get(&["lora_r", "lora_rank", "lora_dim", "lora_target_modules"]);
+    let telling =
+        || settings.get(&["lora_r", "lora_rank", "lora_dim", "ds.lora.rank", "lora_target_modules"]);
     let quantized = || settings.get(FOUR_BITS).filter(|setting| setting.truth() == Some(true));
     let setting = (!switched).then(|| telling().or_else(quantized)).flatten()?;
     adapters(settings, &setting, false, claims);

@@ -28,8 +28,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, checkpointed_by_trl, departures, objective, peft,
-    sharding, training_arguments, training_loop,
+    FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, checkpointed_by_trl, departures, lightning, objective,
+    peft, sharding, training_arguments, training_loop,
 };
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
@@ -37,7 +37,7 @@ use crate::frameworks::reading::config::{Config, ReadFile};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings as Places};
 use crate::frameworks::unsloth;
-use crate::job::{Cause, Framework, Loss, Method, Objective, Precision, Recompute, field};
+use crate::job::{Cause, Framework, Loss, Method, Objective, Precision, Recompute, Sharding, field};
 use crate::python::{Call, Program, Value};
 
 /// The classes that load a model of text.
@@ -93,6 +93,10 @@ const ADAPTERS: &[(&str, &str)] = &[
 ];
 /// Transformers' own trainers, without the word `Trainer`, and what people call classes derived from them.
 const OWN_TRAINERS: &[&str] = &["", "Seq2Seq", "Custom", "My", "Model", "HF", "Base"];
+/// The setting under which the devices of the model's layers are kept.
+const DEVICE_MAP: &str = "device_map";
+/// The maps that put the layers of one model on all devices of a process.
+const DIVIDING_MAPS: &[&str] = &["auto", "balanced", "balanced_low_0"];
 /// Settings that trainers took before TRL 0.13.
 const TRAINER: &[&str] = &["max_seq_length", "packing"];
 
@@ -127,6 +131,7 @@ const PACKAGES: &[&str] = &[
     "io",
     "itertools",
     "json",
+    "lightning",
     "logging",
     "math",
     "matplotlib",
@@ -145,6 +150,7 @@ const PACKAGES: &[&str] = &[
     "pprint",
     "psutil",
     "pyarrow",
+    "pytorch_lightning",
     "random",
     "re",
     "requests",
@@ -191,10 +197,16 @@ fn unknown() -> Json {
 pub(super) struct Said {
     /// Its settings, as a configuration.
     pub(super) settings: Config,
+    /// The options that it declares, with their defaults.
+    pub(super) declared: Config,
     /// The objective, if it is not the next token's alone.
     pub(super) objective: Option<Objective>,
     /// Whether its trainer has an objective that is not read.
     pub(super) other_trainer: bool,
+    /// Whether Ray starts a process for each device.
+    pub(super) by_ray: bool,
+    /// Whether it pads every sample to the longest length.
+    pub(super) pads: bool,
     /// Whether it uses TRL's defaults.
     pub(super) is_trl: bool,
     /// Whether it may train adapters that are not read.
@@ -209,14 +221,35 @@ pub(super) struct Said {
     pub(super) is_loop: bool,
 }
 
+impl Said {
+    /// Whether its text alone tells the model.
+    fn names_its_model(&self) -> bool {
+        self.settings.tree.get("model_name_or_path").is_some_and(Json::is_string)
+    }
+
+    /// The settings whose values are unknown, and the others.
+    fn settings_apart(&self) -> (Config, Config) {
+        let keys = self.settings.tree.as_object().into_iter().flatten();
+        let (unknown, known): (Map<_, _>, Map<_, _>) =
+            keys.map(|(key, value)| (key.clone(), value.clone())).partition(|(_, value)| *value == unknown());
+        let part = |keys| Config { tree: Json::Object(keys), ..self.settings.clone() };
+        (part(unknown), part(known))
+    }
+}
+
 /// What the program of a launch says, if it trains with Transformers' or TRL's trainer.
 pub(super) fn of(launch: &Launch) -> Option<Said> {
     let script = launch.script.as_ref()?;
     let program = script.program.as_ref()?;
     let made = |call: &&Call| call.runs != Some(false);
-    let trainer = program.calls.iter().filter(made).rfind(|call| is_trainer(call.name()));
+    // A trainer of Ray starts a function that has its own.
+    let is_of_ray = |call: &Call| call.function.starts_with("ray.");
+    let by_ray = program.calls.iter().filter(made).any(|call| is_trainer(call.name()) && is_of_ray(call));
+    let trainer = program.calls.iter().filter(made).rfind(|call| is_trainer(call.name()) && !is_of_ray(call));
+    let lightning = trainer.filter(|call| lightning::is_trainer(call));
+    let trainer = trainer.filter(|_| lightning.is_none());
     let is_loop = trainer.is_none();
-    if is_loop && !training_loop::is_in(program) {
+    if is_loop && lightning.is_none() && !training_loop::is_in(program) {
         return None;
     }
     let mut settings = Settings { program, keys: BTreeMap::new() };
@@ -236,7 +269,7 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
             }
         } else if name == "get_peft_model" || name == "add_adapter" {
             settings.adapters(call.named.get("peft_config").or_else(|| call.positional.last()));
-        } else if is_trainer(name) {
+        } else if is_trainer(name) && lightning.is_none() && !is_of_ray(call) {
             settings.trainer(call);
         } else if name == "gradient_checkpointing_enable" || name == "prepare_model_for_kbit_training" {
             settings.checkpointing(call);
@@ -246,6 +279,13 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
     }
     if is_loop {
         training_loop::settings(program, |key, value| settings.put(key, value));
+        if let Some(trainer) = lightning {
+            lightning::settings(program, trainer, |key, value| settings.put(key, value));
+            // Options may go to the trainer, too.
+            if launch.arguments.words().iter().any(|word| word.text.contains("strategy")) {
+                settings.put(training_loop::WRAPPER, &Value::Unknown);
+            }
+        }
     }
     let classifies = program.calls.iter().filter(made).any(|call| {
         CLASSIFIERS.iter().any(|class| call.function.ends_with(&format!("{class}.from_pretrained")))
@@ -255,16 +295,29 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
     let named = objective::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&trainer));
     let named = named.map(|(_, objective)| *objective).or(classifies.then_some(Objective::Classification));
     let calls = |test: fn(&str) -> bool| program.calls.iter().filter(made).any(|call| test(call.name()));
+    let is_trl = !matches!(trainer.as_str(), "" | "Seq2Seq");
+    let tokenized = program.calls.iter().filter(made).filter(|call| training_loop::length(call).is_some());
+    // TRL's trainers tokenize themselves.
+    if !is_trl && !is_loop {
+        tokenized
+            .clone()
+            .filter_map(training_loop::length)
+            .for_each(|length| settings.put("max_seq_length", length));
+    }
+    let pads = !is_trl && tokenized.clone().count() > 0 && tokenized.clone().all(training_loop::pads);
     let tree = settings.keys.into_iter().collect::<Map<_, _>>();
     let adapts = tree.contains_key("use_peft");
     Some(Said {
-        is_trl: !matches!(trainer.as_str(), "" | "Seq2Seq"),
+        is_trl,
+        by_ray,
+        pads,
         may_adapt: !adapts && (has_own_modules(program) || calls(|name| name.contains("Peft"))),
         departs: departures::cause(program),
         parses_options,
         is_unsloth: program.calls.iter().filter(made).any(loads_unsloth),
         is_loop,
         settings: Config::new(script.source.clone(), Json::Object(tree)),
+        declared: Config::new(script.source.clone(), Json::Object(declared(program))),
         other_trainer: named.is_none() && !OWN_TRAINERS.contains(&trainer.as_str()),
         objective: named.filter(|objective| *objective != Objective::Supervised),
     })
@@ -278,8 +331,21 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
     let mut places = Places::default();
     if said.parses_options {
         places.add(Place::Options(&launch.arguments));
+        // `TrlParser` and `HfArgumentParser` read a file of options, too.
+        if let Some(options) = super::file_of_options(launch, &places, claims) {
+            places.add(Place::File(options));
+        }
+        places.add(Place::File(file.clone()));
+    } else if said.names_its_model() {
+        places.add(Place::File(file.clone()));
+    } else {
+        // What does not follow from the text may be an option, or an option's default.
+        let (unknown, known) = said.settings_apart();
+        places.add(Place::File(known));
+        places.add(Place::Options(&launch.arguments));
+        places.add(Place::File(said.declared.clone()));
+        places.add(Place::File(unknown));
     }
-    places.add(Place::File(file.clone()));
     if said.is_unsloth {
         claims.file(field::FRAMEWORK, Framework::Unsloth, &source, "from_pretrained");
         unsloth::beside_trainer(&places, claims);
@@ -296,11 +362,20 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
         }
     }
     training_arguments::read(launch, &places, claims);
+    if places.text(&[DEVICE_MAP]).is_some_and(|map| DIVIDING_MAPS.contains(&map.as_str())) {
+        claims.layers_over_devices = Some(source.key(DEVICE_MAP));
+    }
+    if said.pads {
+        claims.assume(field::batch::PACKING, true, "every sample is padded to max_length");
+    }
     if said.is_loop {
-        training_loop::sharding(&places, claims);
+        training_loop::sharding(launch, &places, claims);
         training_arguments::precision(&places, claims);
         claims.assume(field::RECOMPUTE, Recompute::None, "a loop without checkpointing");
         return loop_is_not_covered(said, claims);
+    }
+    if said.by_ray && !claims.knows(field::parallelism::SHARDING) {
+        claims.assume(field::parallelism::SHARDING, Sharding::None, "Ray's processes");
     }
     sharding(launch, &places, Whose::Script, claims);
     precision(&places, claims);
@@ -330,6 +405,22 @@ fn loop_is_not_covered(said: &Said, claims: &mut Claims) {
         claims.file(field::OBJECTIVE, objective, &said.settings.source, "from_pretrained");
     }
     claims.beyond = claims.beyond.or(said.departs);
+}
+
+/// The defaults of the options that a program declares with argparse.
+fn declared(program: &Program) -> Map<String, Json> {
+    let defaults = program.calls.iter().filter(|call| call.name() == "add_argument").filter_map(|call| {
+        let name = call.positional.iter().find_map(|name| match name {
+            Value::Plain(Json::String(name)) => name.strip_prefix("--"),
+            _ => None,
+        })?;
+        match call.named.get("default")? {
+            Value::Plain(Json::Null) => None,
+            Value::Plain(value) => Some((name.replace('-', "_"), value.clone())),
+            _ => None,
+        }
+    });
+    defaults.collect()
 }
 
 /// The format of the computation. Programs ask the device which of the two 16-bit formats it has.
@@ -384,6 +475,24 @@ impl Settings<'_> {
         for (name, value) in &call.named {
             self.put(name, value);
         }
+        // TRL's trainers load a model by its name with these.
+        match call.named.get("model_init_kwargs") {
+            None | Some(Value::Plain(Json::Null)) => {}
+            Some(Value::Plain(Json::Object(settings))) => {
+                for (name, key) in LOADED {
+                    if let Some(value) = settings.get(*name) {
+                        self.put(key, &Value::Plain(value.clone()));
+                    }
+                }
+                if settings.contains_key("quantization_config") {
+                    self.put("load_in_4bit", &Value::Unknown);
+                }
+            }
+            Some(_) => {
+                self.put("load_in_4bit", &Value::Unknown);
+                self.put("torch_dtype", &Value::Unknown);
+            }
+        }
         if call.may_have_more {
             for key in
                 ["per_device_train_batch_size", "gradient_checkpointing", "optim", "max_length", "bf16"]
@@ -417,15 +526,8 @@ impl Settings<'_> {
         let named = NAMES.iter().find_map(|name| call.named.get(*name));
         self.put("model_name_or_path", named.or_else(|| call.positional.first()).unwrap_or(&Value::Unknown));
         self.some(call, LOADED);
-        match call.named.get("quantization_config") {
-            None | Some(Value::Plain(Json::Null)) => {}
-            Some(value) => match self.call(value) {
-                Some(bits) if bits.name() == "BitsAndBytesConfig" => {
-                    self.some(&bits, &[("load_in_4bit", "load_in_4bit"), ("load_in_8bit", "load_in_8bit")]);
-                }
-                _ => self.put("load_in_4bit", &Value::Unknown),
-            },
-        }
+        self.quantized(call.named.get("quantization_config"));
+        self.some(call, &[("device_map", DEVICE_MAP)]);
         if unsloth {
             // The default of its signature.
             let is_given = ["load_in_4bit", "load_in_8bit", "full_finetuning"]
@@ -441,6 +543,19 @@ impl Settings<'_> {
         if call.may_have_more {
             self.put("load_in_4bit", &Value::Unknown);
             self.put("torch_dtype", &Value::Unknown);
+        }
+    }
+
+    /// The bits that a configuration describes.
+    fn quantized(&mut self, configuration: Option<&Value>) {
+        match configuration {
+            None | Some(Value::Plain(Json::Null)) => {}
+            Some(value) => match self.call(value) {
+                Some(bits) if bits.name() == "BitsAndBytesConfig" => {
+                    self.some(&bits, &[("load_in_4bit", "load_in_4bit"), ("load_in_8bit", "load_in_8bit")]);
+                }
+                _ => self.put("load_in_4bit", &Value::Unknown),
+            },
         }
     }
 
@@ -465,6 +580,7 @@ impl Settings<'_> {
             self.put("model_name_or_path", name);
         }
         self.adapters(call.named.get("peft_config"));
+        self.quantized(call.named.get("quantization_config"));
         for name in TRAINER {
             if let Some(value) = call.named.get(*name) {
                 self.put(name, value);

@@ -49,6 +49,20 @@ pub(crate) const ARGUMENTS: Table = &[
     &flag(&["attn_implementation", "attn_impl"], field::ATTENTION, Takes::OneOf(ATTENTION)),
 ];
 
+/// A sample of two parts, each with its own longest length.
+pub(crate) fn lengths(settings: &Settings<'_>, claims: &mut Claims) {
+    let field = field::batch::SEQUENCE_LENGTH;
+    if claims.gives(field) {
+        return;
+    }
+    let number = |names: &[&str]| settings.get(names).and_then(|setting| Some((setting.number()?, setting)));
+    let source = number(&["max_source_length", "source_max_len", "max_source_len", "max_input_length"]);
+    let target = number(&["max_target_length", "target_max_len", "max_target_len", "max_output_length"]);
+    if let Some(((source, setting), (target, _))) = source.zip(target) {
+        setting.says(claims, field, source.saturating_add(target));
+    }
+}
+
 /// Data loaders and saves.
 const HOST: host::Names = host::Names {
     workers: &["dataloader_num_workers"],
@@ -140,7 +154,7 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
-    fsdp(launch, settings, claims);
+    shards(launch, settings, claims);
 }
 
 /// `save_strategy: no`.
@@ -245,12 +259,13 @@ fn by_pieces(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// `--fsdp "full_shard auto_wrap offload"`, with `--fsdp_config`. The argument `--deepspeed` has its own reader; the key of
 /// a file is read here.
-fn fsdp(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
+pub(crate) fn shards(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["fsdp"]) {
         let words = match &setting.value {
             Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
             _ => setting.text().unwrap_or_default(),
         };
+        let moves = words.to_ascii_lowercase().contains("offload");
         let words = words.split([' ', ',']).filter(|word| !word.is_empty());
         for word in words {
             if let Some((sharding, reshards)) = accelerate::strategy_of(word) {
@@ -266,6 +281,9 @@ fn fsdp(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
         }
         if setting.value.is_null() {
             deepspeed::unknown(claims);
+        } else if !moves && !settings.has(&["fsdp_config"]) {
+            setting.says(claims, field::offload::PARAMETERS, false);
+            setting.says(claims, field::offload::OPTIMIZER, false);
         }
     }
     let checkpointing = ["fsdp_config.activation_checkpointing", "fsdp_config.fsdp_activation_checkpointing"];

@@ -10,10 +10,15 @@
 //! | `Accelerator(mixed_precision="bf16", gradient_accumulation_steps=8)`, `torch.autocast("cuda", dtype=torch.bfloat16)` | format, accumulation |
 //! | `DistributedDataParallel(model)`, `FSDP(model)`, `fully_shard(model)` | sharding |
 //!
-//! `Accelerator` and `deepspeed.initialize` shard as their launcher or file says, so sharding stays open with them.
+//! | `Accelerator(fsdp_plugin=…)`, `Accelerator(deepspeed_plugin=DeepSpeedPlugin(zero_stage=3))` | sharding, offloading |
+//! | `deepspeed.initialize(config={…})` | the configuration |
+//!
+//! `Accelerator` without a plugin shards as its launcher says: under `accelerate launch` sharding stays open, and under torchrun
+//! it copies the model, unless the environment says otherwise. Lightning's trainer has its own table ([`super::lightning`]).
 
 use serde_json::Value as Json;
 
+use crate::command::Launch;
 use crate::frameworks::deepspeed;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::Settings as Places;
@@ -35,7 +40,9 @@ const OPTIMIZERS: &[(&str, &str)] = &[
     ("Lion", "lion"),
 ];
 /// The setting under which the wrapper of the model is kept.
-const WRAPPER: &str = "wrapper";
+pub(super) const WRAPPER: &str = "wrapper";
+/// The source of what no plugin says.
+const PLAIN: &str = "Accelerate without a plugin";
 
 /// Whether a program has a training loop.
 pub(super) fn is_in(program: &Program) -> bool {
@@ -62,7 +69,7 @@ pub(super) fn settings(program: &Program, mut put: impl FnMut(&str, &Value)) {
                 put("per_device_train_batch_size", given("batch_size").unwrap_or(&Value::Plain(1.into())));
             }
             "Accelerator" => {
-                put(WRAPPER, &word("launcher"));
+                accelerator(program, call, &mut put);
                 if let Some(steps) = given("gradient_accumulation_steps") {
                     put("gradient_accumulation_steps", steps);
                 }
@@ -84,13 +91,19 @@ pub(super) fn settings(program: &Program, mut put: impl FnMut(&str, &Value)) {
             },
             "DistributedDataParallel" | "DDP" => put(WRAPPER, &word("ddp")),
             "FullyShardedDataParallel" | "FSDP" | "fully_shard" => put(WRAPPER, &word("fsdp")),
-            "initialize" if call.function == "deepspeed.initialize" => put(WRAPPER, &word("launcher")),
-            name if name.to_lowercase().contains("tokenizer") || name == "encode_plus" => {
-                if let Some(length) = given("max_length") {
-                    put("max_seq_length", length);
+            "initialize" if call.function == "deepspeed.initialize" => {
+                match given("config").or_else(|| given("config_params")) {
+                    Some(config @ Value::Plain(Json::Object(_) | Json::String(_))) => {
+                        put("deepspeed", config);
+                        put(WRAPPER, &word("told"));
+                    }
+                    _ => put(WRAPPER, &word("launcher")),
                 }
             }
             _ => {
+                if let Some(length) = length(call) {
+                    put("max_seq_length", length);
+                }
                 if let Some(name) = optimizer(call) {
                     put("optim", &word(name));
                 }
@@ -99,19 +112,114 @@ pub(super) fn settings(program: &Program, mut put: impl FnMut(&str, &Value)) {
     }
 }
 
-/// How the processes share the model.
-pub(super) fn sharding(places: &Places<'_>, claims: &mut Claims) {
-    let field = field::parallelism::SHARDING;
-    match places.get(&[WRAPPER]) {
-        Some(setting) => match setting.text().as_deref() {
-            Some("ddp") => setting.says(claims, field, Sharding::None),
-            Some("fsdp") => {
-                setting.says(claims, field, Sharding::FSDP);
-                claims.open(field::offload::PARAMETERS, true);
+/// The longest sample that a call of a tokenizer makes.
+pub(super) fn length(call: &Call) -> Option<&Value> {
+    let given = |name: &str| call.named.contains_key(name);
+    let name = call.name().to_lowercase();
+    let tokenizes =
+        name.contains("tokenizer") || name == "encode_plus" || given("truncation") || given("padding");
+    call.named.get("max_length").filter(|_| tokenizes)
+}
+
+/// Whether a call of a tokenizer pads every sample to this length.
+pub(super) fn pads(call: &Call) -> bool {
+    call.named.get("padding") == Some(&Value::Plain("max_length".into()))
+}
+
+/// The plugin of an `Accelerator`.
+fn accelerator(program: &Program, call: &Call, put: &mut impl FnMut(&str, &Value)) {
+    let word = |word: &str| Value::Plain(word.into());
+    let plugin = |name: &str| match call.named.get(name) {
+        None | Some(Value::Plain(Json::Null)) => Ok(None),
+        Some(Value::Call(at)) => Ok(program.calls.get(*at)),
+        Some(_) => Err(()),
+    };
+    match (plugin("fsdp_plugin"), plugin("deepspeed_plugin")) {
+        (Ok(None), Ok(None)) if call.may_have_more => put(WRAPPER, &word("launcher")),
+        (Ok(None), Ok(None)) => put(WRAPPER, &word("accelerator")),
+        (Ok(Some(plugin)), _) if plugin.name() == "FullyShardedDataParallelPlugin" => {
+            put(WRAPPER, &word(fully_shards(plugin)));
+        }
+        (_, Ok(Some(plugin))) if plugin.name() == "DeepSpeedPlugin" => {
+            zero(plugin, "zero_stage", put);
+            for device in ["offload_optimizer_device", "offload_param_device"] {
+                if let Some(value) = plugin.named.get(device) {
+                    put(device, value);
+                }
             }
-            _ => deepspeed::unknown(claims),
-        },
+        }
+        _ => put(WRAPPER, &word("launcher")),
+    }
+}
+
+/// Whether a call that shards fully may offload, or shard otherwise.
+pub(super) fn fully_shards(call: &Call) -> &'static str {
+    let others = ["sharding_strategy", "cpu_offload", "fsdp_version", "reshard_after_forward"];
+    if call.may_have_more || others.iter().any(|name| call.named.contains_key(*name)) {
+        "fsdp"
+    } else {
+        "all of fsdp"
+    }
+}
+
+/// The stage of ZeRO, or the configuration that has it.
+pub(super) fn zero(call: &Call, stage: &str, put: &mut impl FnMut(&str, &Value)) {
+    let word = |word: &str| Value::Plain(word.into());
+    let config = ["hf_ds_config", "config"].iter().find_map(|name| call.named.get(*name));
+    match (config, call.named.get(stage)) {
+        (Some(config @ Value::Plain(Json::Object(_) | Json::String(_))), _) => {
+            put("deepspeed", config);
+            put(WRAPPER, &word("told"));
+        }
+        (None, None) if !call.may_have_more => put(WRAPPER, &word("zero2")),
+        (None, Some(Value::Plain(Json::Number(stage)))) => put(WRAPPER, &word(&format!("zero{stage}"))),
+        _ => put(WRAPPER, &word("launcher")),
+    }
+}
+
+/// How the processes share the model.
+pub(super) fn sharding(launch: &Launch, places: &Places<'_>, claims: &mut Claims) {
+    let field = field::parallelism::SHARDING;
+    let Some(setting) = places.get(&[WRAPPER]) else {
         // One process may spread the model over its devices.
-        None => claims.open(field, Sharding::FSDP),
+        return if launch.accelerators == 1 {
+            claims.assume(field, Sharding::None, "one device");
+        } else {
+            claims.open(field, Sharding::FSDP);
+        };
+    };
+    let wrapper = setting.text().unwrap_or_default();
+    match wrapper.as_str() {
+        "ddp" => setting.says(claims, field, Sharding::None),
+        "fsdp" => {
+            setting.says(claims, field, Sharding::FSDP);
+            claims.open(field::offload::PARAMETERS, true);
+        }
+        "all of fsdp" => {
+            setting.says(claims, field, Sharding::FSDP);
+            setting.says(claims, field::offload::PARAMETERS, false);
+        }
+        "told" => {}
+        "accelerator" if claims.knows(field) || claims.is_open(field) => {}
+        "accelerator" if launch.launcher("accelerate launch").is_none() => {
+            claims.assume(field, Sharding::None, PLAIN);
+        }
+        zero if zero.starts_with("zero") => {
+            let Some(stage) = deepspeed::stage(zero.trim_start_matches("zero")) else {
+                return deepspeed::unknown(claims);
+            };
+            setting.says(claims, field, stage);
+            for (name, field) in [
+                ("offload_optimizer_device", field::offload::OPTIMIZER),
+                ("offload_param_device", field::offload::PARAMETERS),
+            ] {
+                match places.get(&[name]).map(|device| device.text()) {
+                    None => setting.says(claims, field, false),
+                    Some(Some(device)) => setting.says(claims, field, deepspeed::is_moved(&device)),
+                    Some(None) => claims.open(field, true),
+                }
+            }
+        }
+        _ => deepspeed::unknown(claims),
     }
 }

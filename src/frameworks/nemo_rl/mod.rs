@@ -1,11 +1,13 @@
 //! NeMo-RL: `uv run examples/run_grpo_math.py --config grpo.yaml policy.model_name=… cluster.gpus_per_node=8`.
 //!
 //! **Recognised** by its programs' names, and where other projects have the same name by the folder `examples` or by words
-//! of `policy` or `cluster`. Words override the file. Read from the release 0.3.0 (`examples/configs`,
+//! of `policy` or `cluster`. Words override the file, and a file overrides the one that its `defaults` names. Read from the release 0.3.0 (`examples/configs`,
 //! `nemo_rl/models/policy`): FSDP2 over all accelerators (`dtensor_cfg`), or Megatron-Core (`megatron_cfg.enabled`), fp32
-//! weights that are computed in bf16, no checkpointing, a micro-batch of 4 (2 in `dpo`), 512 tokens (1024 in `dpo`). The
+//! weights that are computed in bf16, no checkpointing, and the model, batch and length of the project's own files. The
 //! reference is on the host, and swapped in. The engine shares the accelerators (`generation.colocated`), with 60 % of the
 //! memory, sleeps while the policy trains, and the policy is on the host while it generates.
+
+pub(in crate::frameworks) mod list;
 
 use crate::command::{Launch, Target};
 use crate::frameworks::hugging_face::training_arguments;
@@ -27,6 +29,83 @@ const PROGRAMS: &[(&str, Objective, bool)] = &[
     ("run_dpo.py", Objective::DPO, false),
     ("run_sft.py", Objective::Supervised, false),
     ("run_rm.py", Objective::Reward, false),
+];
+
+/// A configuration of the project (`examples/configs`), on which others build.
+struct Base {
+    file: &'static str,
+    objective: Objective,
+    model: &'static str,
+    micro_batch: u64,
+    global_batch: u64,
+    length: u64,
+}
+
+/// The first of an objective is its program's own.
+const BASES: &[Base] = &[
+    Base {
+        file: "sft.yaml",
+        objective: Objective::Supervised,
+        model: "meta-llama/Llama-3.2-1B",
+        micro_batch: 1,
+        global_batch: 32,
+        length: 1024,
+    },
+    Base {
+        file: "dpo.yaml",
+        objective: Objective::DPO,
+        model: "meta-llama/Llama-3.2-1B-Instruct",
+        micro_batch: 2,
+        global_batch: 128,
+        length: 1024,
+    },
+    Base {
+        file: "rm.yaml",
+        objective: Objective::Reward,
+        model: "meta-llama/Llama-3.2-1B-Instruct",
+        micro_batch: 1,
+        global_batch: 128,
+        length: 8192,
+    },
+    Base {
+        file: "grpo_math_1B.yaml",
+        objective: Objective::GRPO,
+        model: "Qwen/Qwen2.5-1.5B",
+        micro_batch: 4,
+        global_batch: 512,
+        length: 512,
+    },
+];
+
+/// For a file that builds on no other.
+const WHOLE: Base = Base {
+    file: "",
+    objective: Objective::Supervised,
+    model: "",
+    micro_batch: 1,
+    global_batch: 32,
+    length: 1024,
+};
+
+/// The most files that build on each other.
+const MOST_FILES: usize = 8;
+
+const ADAPTERS: Table = &[
+    &flag(
+        &["policy.dtensor_cfg.lora_cfg.dim", "policy.megatron_cfg.peft.dim"],
+        field::finetuning::RANK,
+        Takes::Number,
+    ),
+    &flag(
+        &["policy.dtensor_cfg.lora_cfg.dropout", "policy.megatron_cfg.peft.dropout"],
+        field::finetuning::DROPOUT,
+        Takes::Percent,
+    ),
+    &flag(
+        &["policy.dtensor_cfg.lora_cfg.target_modules", "policy.megatron_cfg.peft.target_modules"],
+        field::finetuning::TARGETS,
+        Takes::List,
+    ),
 ];
 
 const KEYS: Table = &[
@@ -53,6 +132,11 @@ const MEGATRON: Table = &[
         &["policy.megatron_cfg.expert_tensor_parallel_size"],
         field::parallelism::EXPERT_TENSOR,
         Takes::Number,
+    ),
+    &flag(
+        &["policy.megatron_cfg.optimizer.optimizer_cpu_offload"],
+        field::offload::OPTIMIZER,
+        Takes::Switch(true),
     ),
     &flag(&["policy.megatron_cfg.sequence_parallel"], field::parallelism::SEQUENCE, Takes::Switch(true)),
 ];
@@ -88,16 +172,41 @@ fn program(launch: &Launch) -> Option<Objective> {
     (*alone || theirs()).then_some(*objective)
 }
 
+/// The settings of a launch: its words, its file, and the files that this one builds on. The last of them may be one of the
+/// project's own. `None` in its place if a file is not known.
+fn settings_of<'l>(
+    launch: &'l Launch,
+    objective: Objective,
+    claims: &mut Claims,
+) -> (Settings<'l>, Option<&'static Base>) {
+    let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
+    let named = Settings::of(vec![Place::Options(&launch.arguments)]).text(&["config"]);
+    let own = BASES.iter().find(|base| base.objective == objective);
+    let mut path = named.or_else(|| own.map(|base| base.file.to_owned())).unwrap_or_default();
+    for _ in 0..MOST_FILES {
+        if launch.files.meant(&path).is_none() {
+            let file = path.rsplit('/').next().unwrap_or_default();
+            let base = BASES.iter().find(|base| base.file == file);
+            if base.is_none() {
+                // It is not known, which is a warning.
+                let _ = config::named(launch, &path, "--config", claims);
+            }
+            return (settings, base);
+        }
+        let Some(file) = config::named(launch, &path, "--config", claims) else { break };
+        let next = file.get("defaults").and_then(|name| name.as_str()).map(str::to_owned);
+        settings.add(Place::File(file));
+        let Some(next) = next else { return (settings, Some(&WHOLE)) };
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        path = format!("{folder}/{next}");
+    }
+    (settings, None)
+}
+
 /// What it says.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(objective) = program(launch) else { return };
-    let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
-    let named = Settings::of(vec![Place::Options(&launch.arguments)]).text(&["config"]);
-    let config = named.as_deref().and_then(|path| config::named(launch, path, "--config", claims));
-    let known = named.is_none() || config.is_some();
-    if let Some(config) = config {
-        settings.add(Place::File(config));
-    }
+    let (settings, base) = settings_of(launch, objective, claims);
     if settings.on(&["policy.megatron_cfg.enabled"]) == Some(true) {
         claims.argument(field::FRAMEWORK, Framework::Megatron, "NeMo-RL");
         claims.assume(field::parallelism::SHARDING, Sharding::DistributedOptimizer, SOURCE);
@@ -115,6 +224,15 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             ["policy.dtensor_cfg.activation_checkpointing", "policy.activation_checkpointing_enabled"];
         training_arguments::recompute(&settings, &recompute, claims);
     }
+    // The settings of the other backend say nothing.
+    let other = if settings.on(&["policy.megatron_cfg.enabled"]) == Some(true) {
+        "policy.dtensor_cfg."
+    } else {
+        "policy.megatron_cfg."
+    };
+    list::LIST.all().filter(|known| known.name.starts_with(other)).for_each(|known| {
+        settings.has(&[known.name]);
+    });
     settings::read(KEYS, &settings, claims);
     if objective != Objective::Supervised {
         claims.argument(field::OBJECTIVE, objective, "NeMo-RL");
@@ -125,16 +243,30 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if objective == Objective::GRPO {
         engine(&settings, claims);
     }
-    if !known {
+    adapters(&settings, claims);
+    let Some(base) = base else {
         claims.open(field::finetuning::METHOD, Method::LoRA);
         return;
-    }
-    let (micro, length) = if objective == Objective::GRPO { (4, 512) } else { (2, 1024) };
-    claims.assume(field::batch::MICRO_BATCH_SIZE, micro, SOURCE);
-    claims.assume(field::batch::SEQUENCE_LENGTH, length, SOURCE);
+    };
+    claims.assume(field::batch::MICRO_BATCH_SIZE, base.micro_batch, SOURCE);
+    claims.assume(field::batch::SEQUENCE_LENGTH, base.length, SOURCE);
     settings::assume(DEFAULTS, SOURCE, claims);
-    if named.is_none() && objective == Objective::GRPO {
-        claims.assume(field::model::NAME, "Qwen/Qwen2.5-1.5B".to_owned(), SOURCE);
+    if !base.model.is_empty() {
+        claims.assume(field::batch::GLOBAL_BATCH_SIZE, base.global_batch, SOURCE);
+        claims.assume(field::model::NAME, base.model, SOURCE);
+    }
+}
+
+fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
+    let group = ["policy.dtensor_cfg.lora_cfg.enabled", "policy.megatron_cfg.peft.enabled"];
+    let Some(setting) = settings.get(&group) else { return };
+    match setting.truth() {
+        Some(true) => {
+            setting.says(claims, field::finetuning::METHOD, Method::LoRA);
+            settings::read(ADAPTERS, settings, claims);
+        }
+        Some(false) => setting.says(claims, field::finetuning::METHOD, Method::Full),
+        None => claims.open(field::finetuning::METHOD, Method::LoRA),
     }
 }
 

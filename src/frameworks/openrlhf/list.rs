@@ -1,7 +1,6 @@
 //! The options that the releases of OpenRLHF know.
 
-use crate::frameworks::reading::options::{List, inert, opens};
-use crate::frameworks::reading::subjects::Subject;
+use crate::frameworks::reading::options::{List, inert};
 
 pub(in crate::frameworks) static LIST: List = List {
     text: include_str!("options.tsv"),
@@ -21,6 +20,5 @@ pub(in crate::frameworks) static LIST: List = List {
             "stages that are not estimated",
         ),
         inert("RAY_ENABLE_ZERO_COPY_TORCH_TENSORS", "how Ray moves tensors"),
-        opens("ds.ring_attn_size", &[Subject::Context], "ring attention divides sequences"),
     ],
 };

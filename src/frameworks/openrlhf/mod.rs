@@ -4,7 +4,7 @@
 //! **Recognised** by its modules, or by `train_sft.py` with `--pretrain` and `--micro_train_batch_size`. Read from
 //! `openrlhf/cli` and `openrlhf/utils/deepspeed` of the release 0.8.5: DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048
 //! tokens (512 in `dpo` and `rm`), all weights, nothing offloaded, no checkpointing. The reference is a copy always, with
-//! adapters too, divided under ZeRO 3 alone (`get_ds_eval_config`).
+//! adapters too, divided under ZeRO 3 alone (`get_ds_eval_config`). Since 0.11 the options have groups: `--ds.zero_stage`.
 //!
 //! On Ray each model has its own accelerators, unless `--colocate_all_models` puts all of them on the actor's, or
 //! `--colocate_actor_ref` the reference. The actor is estimated: it is the model with the most states. A critic is trained
@@ -46,23 +46,39 @@ const ESTIMATORS: &[(&str, Objective)] = &[
 ];
 
 const FLAGS: Table = &[
-    &flag(&["pretrain"], field::model::NAME, Takes::Text),
-    &flag(&["max_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
-    &flag(&["micro_train_batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
-    &flag(&["train_batch_size"], field::batch::GLOBAL_BATCH_SIZE, Takes::Number),
-    &flag(&["max_epochs"], field::dataset::EPOCHS, Takes::Number),
-    &flag(&["bf16"], field::PRECISION, Takes::Word(Precision::BF16)),
-    &flag(&["param_dtype"], field::PRECISION, Takes::OneOf(training_arguments::FORMATS)),
-    &flag(&["flash_attn"], field::ATTENTION, Takes::Word(Attention::Flash)),
-    &flag(&["attn_implementation"], field::ATTENTION, Takes::OneOf(training_arguments::ATTENTION)),
-    &flag(&["packing_samples"], field::batch::PACKING, Takes::Switch(true)),
-    &flag(&["adam_offload"], field::offload::OPTIMIZER, Takes::Switch(true)),
-    &flag(&["ring_attn_size"], field::parallelism::CONTEXT, Takes::Number),
-    &flag(&["ds_tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
-    &flag(&["use_liger_kernel"], field::LOSS, Takes::Word(Loss::Fused)),
-    &flag(&["use_liger_kernel"], field::LAYER_KERNELS, Takes::Word(LayerKernels::Liger)),
     &flag(
-        &["zero_stage"],
+        &["pretrain", "model.model_name_or_path", "actor.model_name_or_path"],
+        field::model::NAME,
+        Takes::Text,
+    ),
+    &flag(&["max_len", "data.max_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(
+        &["micro_train_batch_size", "train.micro_batch_size"],
+        field::batch::MICRO_BATCH_SIZE,
+        Takes::Number,
+    ),
+    &flag(&["train_batch_size", "train.batch_size"], field::batch::GLOBAL_BATCH_SIZE, Takes::Number),
+    &flag(&["max_epochs", "train.max_epochs"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["bf16"], field::PRECISION, Takes::Word(Precision::BF16)),
+    &flag(&["param_dtype", "ds.param_dtype"], field::PRECISION, Takes::OneOf(training_arguments::FORMATS)),
+    &flag(&["flash_attn"], field::ATTENTION, Takes::Word(Attention::Flash)),
+    &flag(
+        &["attn_implementation", "ds.attn_implementation"],
+        field::ATTENTION,
+        Takes::OneOf(training_arguments::ATTENTION),
+    ),
+    &flag(&["packing_samples", "ds.packing_samples"], field::batch::PACKING, Takes::Switch(true)),
+    &flag(&["adam_offload", "ds.adam_offload"], field::offload::OPTIMIZER, Takes::Switch(true)),
+    &flag(&["ring_attn_size", "ds.ring_attn_size"], field::parallelism::CONTEXT, Takes::Number),
+    &flag(&["ds_tensor_parallel_size", "ds.tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
+    &flag(&["use_liger_kernel", "ds.use_liger_kernel"], field::LOSS, Takes::Word(Loss::Fused)),
+    &flag(
+        &["use_liger_kernel", "ds.use_liger_kernel"],
+        field::LAYER_KERNELS,
+        Takes::Word(LayerKernels::Liger),
+    ),
+    &flag(
+        &["zero_stage", "ds.zero_stage"],
         field::parallelism::SHARDING,
         Takes::OneOf(&[
             ("0", Sharding::None),
@@ -74,9 +90,13 @@ const FLAGS: Table = &[
 ];
 
 const TEACHER: Table = &[&flag(&["teacher_model"], field::roles::TEACHER_MODEL_NAME, Takes::Text)];
-const REWARD: Table = &[&flag(&["reward_pretrain"], field::roles::REWARD_MODEL_NAME, Takes::Text)];
-const ENGINE: Table =
-    &[&flag(&["vllm_gpu_memory_utilization"], field::roles::ROLLOUT_MEMORY_PERCENT, Takes::Percent)];
+const REWARD: Table =
+    &[&flag(&["reward_pretrain", "reward.model_name_or_path"], field::roles::REWARD_MODEL_NAME, Takes::Text)];
+const ENGINE: Table = &[&flag(
+    &["vllm_gpu_memory_utilization", "vllm.gpu_memory_utilization"],
+    field::roles::ROLLOUT_MEMORY_PERCENT,
+    Takes::Percent,
+)];
 
 const DEFAULTS: &[Assignment] = &[
     field::offload::OPTIMIZER.is(false),
@@ -86,6 +106,9 @@ const DEFAULTS: &[Assignment] = &[
     field::batch::SEQUENCE_LENGTH.is(2048),
     field::RECOMPUTE.is(Recompute::None),
 ];
+
+/// The defaults that came with the groups of options.
+const GROUPED: &[Assignment] = &[field::PRECISION.is(Precision::BF16), field::ATTENTION.is(Attention::Flash)];
 
 /// Whether the launch runs `OpenRLHF`.
 pub(crate) fn recognises(launch: &Launch) -> bool {
@@ -113,15 +136,26 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     claims.argument(field::FRAMEWORK, Framework::DeepSpeed, "OpenRLHF");
     settings::read(FLAGS, &settings, claims);
-    training_arguments::recompute(&settings, &["gradient_checkpointing"], claims);
+    if settings.has(&["model.model_name_or_path", "actor.model_name_or_path"]) {
+        settings::assume(GROUPED, "OpenRLHF 0.11 default", claims);
+        if objective == Objective::PPO {
+            claims.assume(field::batch::MICRO_BATCH_SIZE, 1, "OpenRLHF 0.11 default");
+        }
+    }
+    let checkpointing = [
+        "gradient_checkpointing",
+        "model.gradient_checkpointing_enable",
+        "actor.gradient_checkpointing_enable",
+    ];
+    training_arguments::recompute(&settings, &checkpointing, claims);
     // The default rank of zero means no adapters.
-    let rank = settings.get(&["lora_rank"]).map(|setting| setting.number());
+    let rank = settings.get(&["lora_rank", "ds.lora.rank"]).map(|setting| setting.number());
     match rank {
         None | Some(Some(0)) => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
         Some(Some(_)) => {
             peft::read(&settings, false, claims);
             claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
-            if !settings.has(&["target_modules"]) {
+            if !settings.has(&["target_modules", "ds.lora.target_modules"]) {
                 claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
             }
         }
@@ -148,20 +182,20 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 
 /// A frozen model beside the trained one: a copy, which an option offloads.
 fn frozen_model(settings: &Settings<'_>, objective: Objective, claims: &mut Claims) {
-    let (offload, placement) = match objective {
+    let (offload, placement): (&[&str], _) = match objective {
         Objective::DPO | Objective::KTO => {
             objective::own_reference(settings, claims);
-            ("ref_offload", field::roles::REFERENCE_MODEL)
+            (&["ref_offload", "ref.offload"], field::roles::REFERENCE_MODEL)
         }
-        Objective::Distillation => ("teacher_offload", field::roles::TEACHER_MODEL),
+        Objective::Distillation => (&["teacher_offload", "ref.offload"], field::roles::TEACHER_MODEL),
         _ => return,
     };
     held(settings, offload, placement, claims);
     settings::read(TEACHER, settings, claims);
 }
 
-fn held(settings: &Settings<'_>, offload: &str, placement: Field<Placement>, claims: &mut Claims) {
-    match settings.get(&[offload]).filter(is_on) {
+fn held(settings: &Settings<'_>, offload: &[&str], placement: Field<Placement>, claims: &mut Claims) {
+    match settings.get(offload).filter(is_on) {
         Some(setting) => setting.says(claims, placement, Placement::Offloaded),
         None => objective::copied(placement, SOURCE, claims),
     }
@@ -173,16 +207,17 @@ fn is_on(setting: &Setting) -> bool {
 
 /// The actor of a job on Ray, and what shares its accelerators.
 fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
-    let estimator = settings.get(&["advantage_estimator"]);
+    let estimator = settings.get(&["advantage_estimator", "algo.advantage.estimator"]);
     let named = estimator.as_ref().and_then(Setting::text);
     let objective = named.as_deref().and_then(|name| flags::one_of(ESTIMATORS, name));
     match estimator.as_ref().zip(objective) {
         Some((setting, objective)) => setting.says(claims, field::OBJECTIVE, objective),
         None => claims.argument(field::OBJECTIVE, Objective::PPO, "OpenRLHF"),
     }
-    let all = settings.get(&["colocate_all_models"]).filter(is_on);
-    let with_reference = all.clone().or_else(|| settings.get(&["colocate_actor_ref"]).filter(is_on));
-    let no_penalty = settings.get(&["init_kl_coef"]).filter(|setting| {
+    let all = settings.get(&["colocate_all_models", "train.colocate_all"]).filter(is_on);
+    let beside = ["colocate_actor_ref", "train.colocate_actor_ref"];
+    let with_reference = all.clone().or_else(|| settings.get(&beside).filter(is_on));
+    let no_penalty = settings.get(&["init_kl_coef", "algo.kl.init_coef"]).filter(|setting| {
         setting.text().and_then(|text| text.parse::<f64>().ok()).is_some_and(|kl| kl <= 0.0)
     });
     let elsewhere = |placement: Field<Placement>, claims: &mut Claims| {
@@ -191,13 +226,13 @@ fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
     match (no_penalty, &with_reference) {
         (Some(setting), _) => setting.says(claims, field::roles::REFERENCE_MODEL, Placement::Elsewhere),
         (None, Some(_)) => {
-            held(settings, "ref_reward_offload", field::roles::REFERENCE_MODEL, claims);
+            held(settings, &["ref_reward_offload", "ref.offload"], field::roles::REFERENCE_MODEL, claims);
         }
         (None, None) => elsewhere(field::roles::REFERENCE_MODEL, claims),
     }
-    let remote = settings.has(&["remote_rm_url"]);
+    let remote = settings.has(&["remote_rm_url", "reward.remote_url"]);
     if all.is_some() && !remote {
-        held(settings, "ref_reward_offload", field::roles::REWARD_MODEL, claims);
+        held(settings, &["ref_reward_offload", "reward.offload"], field::roles::REWARD_MODEL, claims);
         settings::read(REWARD, settings, claims);
     } else {
         elsewhere(field::roles::REWARD_MODEL, claims);
@@ -207,10 +242,13 @@ fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
     } else {
         elsewhere(field::roles::CRITIC_MODEL, claims);
     }
-    let engines = settings.get(&["vllm_num_engines"]).is_some_and(|setting| setting.number() != Some(0));
-    match all.filter(|_| engines && settings.on(&["async_train"]) != Some(true)) {
+    let engines = settings
+        .get(&["vllm_num_engines", "vllm.num_engines"])
+        .is_some_and(|setting| setting.number() != Some(0));
+    match all.filter(|_| engines && settings.on(&["async_train", "train.async_enable"]) != Some(true)) {
         Some(colocated) => {
-            let sleeps = settings.get(&["vllm_enable_sleep"]).as_ref().is_some_and(is_on);
+            let sleeps =
+                settings.get(&["vllm_enable_sleep", "vllm.enable_sleep"]).as_ref().is_some_and(is_on);
             let placement = if sleeps { Placement::Asleep } else { Placement::Resident };
             colocated.says(claims, field::roles::ROLLOUT_ENGINE, placement);
             let share = field::roles::ROLLOUT_MEMORY_PERCENT;
@@ -224,14 +262,16 @@ fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// The actor's own accelerators, and the lengths of its samples.
 fn actors(settings: &Settings<'_>, claims: &mut Claims) {
-    let number = |name: &str, otherwise: u64| {
-        settings.get(&[name]).map_or(Some(otherwise), |setting| setting.number())
+    let number = |names: &[&str], otherwise: u64| {
+        settings.get(names).map_or(Some(otherwise), |setting| setting.number())
     };
-    let actors = number("actor_num_nodes", 1).zip(number("actor_num_gpus_per_node", 8));
+    let each = number(&["actor_num_gpus_per_node", "actor.num_gpus_per_node"], 8);
+    let actors = number(&["actor_num_nodes", "actor.num_nodes"], 1).zip(each);
     if let Some(actors) = actors.and_then(|(nodes, each)| nodes.checked_mul(each)) {
         claims.assume(field::parallelism::DATA, actors, SOURCE);
     }
-    let (prompt, completion) = (number("prompt_max_len", 1024), number("generate_max_len", 1024));
+    let prompt = number(&["prompt_max_len"], 1024);
+    let completion = number(&["generate_max_len", "rollout.max_new_tokens"], 1024);
     if let Some((prompt, completion)) = prompt.zip(completion) {
         claims.assume(field::batch::SEQUENCE_LENGTH, prompt.saturating_add(completion), SOURCE);
         claims.assume(field::batch::COMPLETION_LENGTH, completion, SOURCE);

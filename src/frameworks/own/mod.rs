@@ -8,7 +8,7 @@
 //! ```
 //!
 //! **Recognised** if no other reader recognises the program, its name does not say that it trains nothing, a model is named
-//! (a known name, or an id like `owner/name`), and there are words of learning: one behind a launcher that trains, two
+//! (a known name, or an id like `owner/name`, also as a word by itself, or a file with its dimensions), and there are words of learning: one behind a launcher that trains, two
 //! without. Behind a launcher the program's own name is enough: `train.py`. Without one it counts as both if the model is
 //! known, too. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys
 //! have any name, so the last part of a key counts. A prefix counts if the variable that names the model and two words of
@@ -24,8 +24,8 @@ use crate::frameworks::hugging_face::{PROGRAM_NAME, objective, peft, training_ar
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
-use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Follows, Framework, Method, Objective, OpenField, field};
+use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::job::{Follows, Framework, Method, Objective, OpenField, Sharding, field};
 use crate::model::known;
 
 const MODEL: &[&str] = &[
@@ -48,6 +48,8 @@ const MODEL: &[&str] = &[
     "student_model",
     "model",
 ];
+/// Names of a file with the model's dimensions.
+const MODEL_CONFIGS: &[&str] = &["model_config", "model_config_file", "model_config_path", "config_name"];
 /// Words of learning.
 const LEARNING: &[&str] = &[
     "learning_rate",
@@ -120,8 +122,21 @@ const CHECKPOINTING: &[&str] = &[
     "use_gradient_checkpointing",
     "activation_checkpointing",
     "grad_checkpointing",
+    "use_activation_checkpointing",
+    "enable_gradient_checkpointing",
 ];
 const OPTIMIZER: &[&str] = &["optim", "optimizer", "optimizer_name", "optimizer_type"];
+
+/// Parts of a strategy's name.
+const STRATEGIES: &[(&str, Sharding)] = &[
+    ("zero3", Sharding::ZeRO3),
+    ("stage3", Sharding::ZeRO3),
+    ("zero2", Sharding::ZeRO2),
+    ("stage2", Sharding::ZeRO2),
+    ("zero1", Sharding::ZeRO1),
+    ("fsdp", Sharding::FSDP),
+    ("ddp", Sharding::None),
+];
 
 const LENGTH: &[&str] = &[
     "max_seq_length",
@@ -154,7 +169,8 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     let is_python = match &launch.target {
         Target::Script(_) | Target::Module(_) => true,
         Target::Program(name) => behind_launcher && !name.is_empty(),
-        Target::Unknown => false,
+        // The image's own program, with options.
+        Target::Unknown => launch.arguments.options() > 1,
     };
     let nothing = || purpose::why(launch).is_some_and(|cause| cause.follows() == Follows::TrainsNothing);
     if !is_python || nothing() {
@@ -166,8 +182,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     let enough = learning > 1 || behind_launcher && (learning > 0 || named_training);
     let Some(named) = model(launch, &settings) else { return false };
     // A name that no table knows may be that of a diffusion model, or of no model.
-    let is_known = || settings.text(&[named]).is_some_and(|name| known::find(&name).is_some());
-    enough || named_training && is_known()
+    enough || named_training && known::find(&named.name).is_some()
 }
 
 /// The prefix of variables that name a model and at least two words of learning: `BENCH_`.
@@ -188,12 +203,47 @@ fn prefix(environment: &Environment) -> Option<String> {
     })
 }
 
-/// The name of the setting that names a model.
-fn model(launch: &Launch, settings: &Settings<'_>) -> Option<&'static str> {
-    MODEL.iter().copied().find(|name| {
-        let text = settings.text(&[name]).unwrap_or_default();
-        is_id(&text) || known::find(&text).is_some() || launch.downloads.model_in(&text).is_some()
-    })
+/// A model's name, and the place that it comes from.
+struct Named {
+    name: String,
+    by: By,
+}
+
+enum By {
+    Setting(Setting),
+    Word(String),
+}
+
+/// The model that the launch names: a setting, a file with its dimensions, or a word by itself.
+fn model(launch: &Launch, settings: &Settings<'_>) -> Option<Named> {
+    let is_model =
+        |text: &str| is_id(text) || known::find(text).is_some() || launch.downloads.model_in(text).is_some();
+    let setting = MODEL.iter().find_map(|name| {
+        let setting = settings.get(&[name])?;
+        let name = setting.text().filter(|text| is_model(text))?;
+        Some(Named { name, by: By::Setting(setting) })
+    });
+    let path = || {
+        let (name, by) = MODEL.iter().find_map(|name| settings.end_of_path(&[name]))?;
+        known::find(&name).is_some().then_some(Named { name, by: By::Word(by) })
+    };
+    let described = || {
+        let setting = settings.get(MODEL_CONFIGS)?;
+        let name = setting.text().filter(|path| launch.files.meant(path).is_some())?;
+        Some(Named { name, by: By::Setting(setting) })
+    };
+    let word = || {
+        let mut before = "";
+        let words = launch.arguments.words().iter().filter(|word| word.known);
+        let free = words.filter(|word| {
+            let is_free = !word.text.starts_with('-') && (!before.starts_with('-') || before.contains('='));
+            before = &word.text;
+            is_free
+        });
+        let name = free.map(|word| &word.text).find(|text| is_id(text) && known::find(text).is_some())?;
+        Some(Named { name: name.clone(), by: By::Word(name.clone()) })
+    };
+    setting.or_else(path).or_else(described).or_else(word)
 }
 
 fn settings_of<'l>(launch: &'l Launch, claims: &mut Claims) -> Settings<'l> {
@@ -221,17 +271,20 @@ fn settings_of<'l>(launch: &'l Launch, claims: &mut Claims) -> Settings<'l> {
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = settings_of(launch, claims);
     claims.assume(field::FRAMEWORK, Framework::HuggingFace, "a program with a model of Hugging Face");
-    if let Some(setting) = model(launch, &settings).and_then(|name| settings.get(&[name]))
-        && let Some(name) = setting.text()
-    {
-        setting.says(claims, field::model::NAME, name);
+    match model(launch, &settings) {
+        Some(Named { name, by: By::Setting(setting) }) => setting.says(claims, field::model::NAME, name),
+        Some(Named { name, by: By::Word(by) }) => claims.argument(field::model::NAME, name, &by),
+        None => {}
     }
     settings::read(FLAGS, &settings, claims);
+    training_arguments::lengths(&settings, claims);
+    strategy(&settings, claims);
     batch(&settings, claims);
     let _ = peft::read(&settings, false, claims);
     quantized(&settings, claims);
     claims.open(field::finetuning::METHOD, Method::QLoRA);
     settings::read(training_arguments::ARGUMENTS, &settings, claims);
+    training_arguments::shards(launch, &settings, claims);
     training_arguments::recompute(&settings, CHECKPOINTING, claims);
     // They change nothing of what this reads.
     for inert in ["use_reentrant", "task_type", "total_train_batch_size", "use_cache"] {
@@ -250,6 +303,19 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     {
         claims.argument(field::OBJECTIVE, objective, PROGRAM_NAME);
         objective::roles(objective, objective::TRL, &settings, claims);
+    }
+}
+
+/// How the ranks share the model, by a word: `strategy: deepspeed_zero3`.
+fn strategy(settings: &Settings<'_>, claims: &mut Claims) {
+    let Some(setting) = settings.get(&["strategy", "parallel_strategy", "distributed_strategy"]) else {
+        return;
+    };
+    let word = setting.text().unwrap_or_default().to_lowercase().replace(['-', '_', ' '], "");
+    let field = field::parallelism::SHARDING;
+    match STRATEGIES.iter().find(|(name, _)| word.contains(name)) {
+        Some((_, sharding)) => setting.says(claims, field, *sharding),
+        None => deepspeed::unknown(claims),
     }
 }
 

@@ -60,6 +60,10 @@ pub(crate) struct Claims {
     pub(crate) processes: Option<u64>,
     /// Microbatches of a step that a rank computes one after the other, and the source of their number.
     pub(crate) accumulation: Option<(u64, Source)>,
+    /// The sequences of a microbatch of all ranks together, and the source of their number.
+    pub(crate) micro_batch_of_all: Option<(u64, Source)>,
+    /// Why one process has the layers of one model on all its devices, if it does.
+    pub(crate) layers_over_devices: Option<Source>,
     /// Fields that we cannot read, each with the value that needs the least memory. A script may train only adapters.
     /// An unknown file may offload. A job that runs out only without these values may not run out.
     pub(crate) open: Vec<OpenField>,

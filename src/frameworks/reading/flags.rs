@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::Settings;
 use crate::job::grammar::Grammar;
-use crate::job::{Field, FieldType, ValueOf};
+use crate::job::{Field, FieldType, ValueOf, field};
 use crate::units::{Count, Decimal};
 
 /// The flags of a program, for fields of any type.
@@ -74,6 +74,14 @@ pub(crate) trait AnyFlag: Sync {
 
 impl<T: FieldType> AnyFlag for Flag<T> {
     fn read(&'static self, settings: &Settings<'_>, claims: &mut Claims) {
+        let setting = settings.get(self.names).filter(|setting| !setting.value.is_null());
+        // The folder tells which model it is, wherever it lies.
+        if setting.is_none()
+            && self.field.erased() == field::model::NAME.erased()
+            && let Some((path, by)) = settings.end_of_path(self.names)
+        {
+            return claims.argument(field::model::NAME, path, &by);
+        }
         let Some(setting) = settings.get(self.names) else { return };
         match setting.taken(self.takes) {
             Some(value) => setting.says(claims, self.field.erased(), value),

@@ -21,7 +21,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             .filter(|claim| claim.field == field::model::NAME && claim.value == name.as_str());
         named.for_each(|claim| claim.value = model.into());
     }
-    let path = format!("{}/config.json", name.trim_end_matches('/'));
+    // The name may be that of the file itself.
+    let is_file = config::is_config(&name);
+    let path = if is_file { name } else { format!("{}/config.json", name.trim_end_matches('/')) };
     let Some(config) = launch.files.meant(&path).and_then(|file| config::of(file, claims)) else { return };
     // Keys that are not read say nothing about the training.
     config

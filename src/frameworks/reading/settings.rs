@@ -67,6 +67,18 @@ impl<'a> Settings<'a> {
         self.places.iter().find_map(|place| names.iter().find_map(|name| place.get(name)))
     }
 
+    /// The known end of the path that a word gives whose beginning is not known: `$HOME/models/Llama-2-7b-hf`.
+    pub(crate) fn end_of_path(&self, names: &[&str]) -> Option<(String, String)> {
+        self.places.iter().find_map(|place| match place {
+            Place::Options(arguments) | Place::Words(arguments) => names.iter().find_map(|name| {
+                let path = arguments.end_of_path(name)?;
+                let is_option = matches!(place, Place::Options(_));
+                Some((path.to_owned(), if is_option { format!("--{name}") } else { (*name).to_owned() }))
+            }),
+            _ => None,
+        })
+    }
+
     /// Whether any place has a setting with one of these names.
     pub(crate) fn has(&self, names: &[&str]) -> bool {
         self.get(names).is_some()

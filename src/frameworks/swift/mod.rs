@@ -6,7 +6,8 @@
 //! format of the computation. Release 2.6.1 had other layers by model, and 2048 tokens. Its names (`--sft_type`,
 //! `--model_id_or_path`) show the release.
 //!
-//! It runs one process, which may split the model over the accelerators, unless `NPROC_PER_NODE` is in the environment.
+//! It runs one process, or those of `NPROC_PER_NODE`. A process with several accelerators has the layers of one model on all
+//! of them (`swift/utils/env.py`, `is_mp`). Without `NPROC_PER_NODE` this stays open.
 //!
 //! `swift rlhf` trains the objective of `--rlhf_type` (default `dpo`). If all weights are trained, the reference is a copy
 //! of the model (`rlhf_args.py`, `rlhf.py`). The critic of `ppo` is a trained copy of its reward model. `--task_type` names
@@ -15,7 +16,7 @@
 pub(super) mod list;
 mod megatron;
 
-use crate::command::Launch;
+use crate::command::{Launch, Target};
 use crate::frameworks::hugging_face::objective::{self, Defaults};
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
@@ -33,6 +34,10 @@ const SECOND: &str = "ms-swift 2.6 default";
 const PROGRAMS: &[&str] = &["swift sft", "swift pt", "swift rlhf"];
 const MODULES: &[&str] = &["swift.cli.sft", "swift.cli.pt", RLHF];
 const RLHF: &str = "swift.cli.rlhf";
+/// Its files, started by their paths.
+const FILES: &[&str] = &["sft.py", "pt.py", "rlhf.py"];
+/// The programs of its first releases.
+const FIRST: &[&str] = &["llm_sft.py", "llm_pt.py", "llm_rlhf.py", "llm_dpo.py"];
 
 /// Where its defaults decide what else is held.
 const HELD: Defaults = Defaults { source: SOURCE, beta: 0.04, engine_percent: 90, completion: 512 };
@@ -65,7 +70,26 @@ const DEFAULTS: &[Assignment] = &[
 pub(crate) fn recognises(launch: &Launch) -> bool {
     PROGRAMS.iter().any(|program| launch.runs_program(program))
         || MODULES.iter().any(|module| launch.runs_module(module))
+        || FILES.iter().any(|file| is_file(launch, file))
+        || launch.runs_script(FIRST) && FIRST_MODEL.iter().any(|name| launch.arguments.has(name))
         || megatron::recognises(launch)
+}
+
+/// The names of the model in its first releases.
+const FIRST_MODEL: &[&str] = &["model_id_or_path", "model_type"];
+
+/// Whether it is one of its files: `…/swift/cli/sft.py`.
+fn is_file(launch: &Launch, name: &str) -> bool {
+    let Target::Script(path) = &launch.target else { return false };
+    path.strip_suffix(name).is_some_and(|folder| folder.ends_with("swift/cli/"))
+}
+
+/// Whether it is this one of its programs.
+fn runs(launch: &Launch, name: &str) -> bool {
+    launch.runs_program(&format!("swift {name}"))
+        || launch.runs_module(&format!("swift.cli.{name}"))
+        || is_file(launch, &format!("{name}.py"))
+        || launch.runs_script(&[&format!("llm_{name}.py")])
 }
 
 /// Claims the settings of the launch.
@@ -80,7 +104,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         None => claims.argument(field::FRAMEWORK, Framework::HuggingFace, "swift"),
     }
     settings::read(FLAGS, &settings, claims);
-    let continued = launch.runs_program("swift pt") || launch.runs_module("swift.cli.pt");
+    let continued = runs(launch, "pt");
     if peft::read(&settings, true, claims).is_none() {
         // The defaults of continued pretraining depend on the version.
         if continued {
@@ -94,14 +118,16 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::read(launch, &settings, claims);
     let parallel = launch.environment.get("NPROC_PER_NODE").is_some() || !launch.launchers.is_empty();
     if !claims.knows(field::parallelism::SHARDING) && !claims.is_open(field::parallelism::SHARDING) {
-        if parallel {
+        // A process with several devices has the layers of one model on all of them.
+        claims.layers_over_devices = Some(SOURCE.into());
+        if parallel || launch.accelerators == 1 {
             claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE);
         } else {
             claims.open(field::parallelism::SHARDING, Sharding::FSDP);
         }
     }
     training_arguments::precision(&settings, claims);
-    objective(launch.runs_program("swift rlhf") || launch.runs_module(RLHF), HELD, &settings, claims);
+    objective(runs(launch, "rlhf") || launch.runs_script(&["llm_dpo.py"]), HELD, &settings, claims);
     peft::keeps_precision(true, SOURCE, claims);
     training_arguments::loads_directly(SOURCE, claims);
     let frozen = launch.arguments.words().iter().any(|word| word.text.starts_with("--freeze_parameters"));
@@ -134,6 +160,13 @@ fn objective(rewards: bool, held: Defaults, settings: &Settings<'_>, claims: &mu
         let off = settings.get(&["offload_teacher_model"]).filter(|setting| setting.truth() == Some(true));
         if let Some(setting) = off {
             setting.says(claims, field::roles::TEACHER_MODEL, Placement::Offloaded);
+        }
+        if let Some(setting) = settings.get(&["teacher_model_server"]) {
+            setting.says(claims, field::roles::TEACHER_MODEL, Placement::Elsewhere);
+        } else if let Some(setting) = settings.get(&["teacher_deepspeed"]) {
+            let divided = setting.text().is_some_and(|text| text.contains("zero3"));
+            let placement = if divided { Placement::Sharded } else { Placement::Resident };
+            setting.says(claims, field::roles::TEACHER_MODEL, placement);
         }
         objective::roles(objective, held, settings, claims);
         // The critic is a copy of the reward model, and trained like the model.

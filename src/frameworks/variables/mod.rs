@@ -1,7 +1,7 @@
 //! Images without a command that variables of their environment configure: `MODEL_NAME=google/gemma-2b LORA_R=8
 //! TRAIN_BATCH_SIZE=1 MAX_SEQ_LENGTH=512`.
 //!
-//! **Recognised** if there is no command, a variable names a model, and two more variables have names that only
+//! **Recognised** if there is no command, or a shell script that is not known, a variable names a model, and two more variables have names that only
 //! fine-tuning has. The names are conventions without documentation. So all other fields stay open, adapters and their
 //! quantization included. A rank with a scale (`LORA_R`, `LORA_ALPHA`), or a switch that is on (`USE_LORA`), means
 //! LoRA. Its base model may still be quantized. One process may split the model over its accelerators.
@@ -12,6 +12,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{Framework, Method, Precision, field};
+use crate::model::known;
 
 const MODEL: &[&str] = &[
     "MODEL_NAME",
@@ -21,16 +22,21 @@ const MODEL: &[&str] = &[
     "BASE_MODEL_ID",
     "HF_MODEL",
     "HF_MODEL_ID",
+    "MODEL",
 ];
 
 const VARIABLES: Table = &[
     &flag(MODEL, field::model::NAME, Takes::Text),
     &flag(
-        &["PER_DEVICE_TRAIN_BATCH_SIZE", "TRAIN_BATCH_SIZE", "MICRO_BATCH_SIZE"],
+        &["PER_DEVICE_TRAIN_BATCH_SIZE", "TRAIN_BATCH_SIZE", "MICRO_BATCH_SIZE", "BATCH_SIZE"],
         field::batch::MICRO_BATCH_SIZE,
         Takes::Number,
     ),
-    &flag(&["MAX_SEQ_LENGTH", "MAX_SEQ_LEN", "MAX_LENGTH"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(
+        &["MAX_SEQ_LENGTH", "MAX_SEQ_LEN", "MAX_LENGTH", "SEQUENCE_LENGTH"],
+        field::batch::SEQUENCE_LENGTH,
+        Takes::Number,
+    ),
     &flag(RANK, field::finetuning::RANK, Takes::Number),
     &flag(&["LORA_TARGET_MODULES"], field::finetuning::TARGETS, Takes::List),
     &flag(&["LORA_DROPOUT"], field::finetuning::DROPOUT, Takes::Percent),
@@ -57,17 +63,25 @@ const TELLING: &[&str] = &[
     "NUM_TRAIN_EPOCHS",
     "LEARNING_RATE",
     "WARMUP_RATIO",
+    "EPOCHS",
+    "SEQUENCE_LENGTH",
 ];
 
 /// Whether variables configure an image for fine-tuning.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let no_command = match &launch.target {
         Target::Unknown => launch.arguments.words().is_empty(),
-        Target::Program(name) => name.is_empty(),
+        // A script of the shell that is not known.
+        Target::Program(name) => name.is_empty() || name.strip_suffix(".sh").is_some(),
         _ => false,
     };
     let has = |name: &&&str| launch.environment.get(name).is_some();
-    no_command && MODEL.iter().any(|name| has(&name)) && TELLING.iter().filter(has).count() >= 2
+    // The short name is that of many things.
+    let named = MODEL.iter().any(|name| match launch.environment.get(name) {
+        Some(model) => *name != "MODEL" || known::find(model).is_some(),
+        None => false,
+    });
+    no_command && named && TELLING.iter().filter(has).count() >= 2
 }
 
 /// Claims the settings of the variables.

@@ -16,9 +16,11 @@
 //!                offload_policy of fsdp2 keeps them there
 //! ```
 //!
-//! With `use_dynamic_bsz` a microbatch is a number of tokens, not of sequences.
+//! With `use_dynamic_bsz` a microbatch is a number of tokens, not of sequences. `ppo_micro_batch_size` counts the sequences of
+//! all ranks, and a mini-batch those of all ranks before each prompt has its `rollout.n` responses.
 
 mod hydra;
+pub(in crate::frameworks) mod list;
 mod sft;
 
 use crate::command::Launch;
@@ -27,7 +29,8 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
-    Assignment, Attention, Framework, Loss, Method, Objective, Placement, Precision, Sharding, field,
+    Assignment, Attention, Framework, LayerKernels, Loss, Method, Objective, Placement, Precision, Recompute,
+    Sharding, field,
 };
 
 const SOURCE: &str = "verl 0.5 default";
@@ -48,7 +51,10 @@ const ESTIMATORS: &[(&str, Objective)] = &[
 const KEYS: Table = &[
     &flag(&["actor_rollout_ref.model.path"], field::model::NAME, Takes::Text),
     &flag(
-        &["actor_rollout_ref.actor.ulysses_sequence_parallel_size"],
+        &[
+            "actor_rollout_ref.actor.ulysses_sequence_parallel_size",
+            "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size",
+        ],
         field::parallelism::CONTEXT,
         Takes::Number,
     ),
@@ -72,7 +78,12 @@ const KEYS: Table = &[
         field::offload::ACTIVATIONS,
         Takes::Switch(true),
     ),
-    &flag(&["actor_rollout_ref.model.use_fused_kernels"], field::LOSS, Takes::Word(Loss::Fused)),
+    &flag(
+        &["actor_rollout_ref.model.use_fused_kernels", "actor_rollout_ref.actor.use_fused_kernels"],
+        field::LOSS,
+        Takes::Word(Loss::Fused),
+    ),
+    &flag(&["actor_rollout_ref.model.use_liger"], field::LAYER_KERNELS, Takes::Word(LayerKernels::Liger)),
     &flag(&["trainer.total_training_steps"], field::dataset::STEPS, Takes::Number),
 ];
 
@@ -102,6 +113,21 @@ const MEGATRON: Table = &[
         &["actor_rollout_ref.actor.megatron.expert_tensor_parallel_size"],
         field::parallelism::EXPERT_TENSOR,
         Takes::Number,
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.virtual_pipeline_model_parallel_size"],
+        field::parallelism::VIRTUAL_PIPELINE,
+        Takes::Number,
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.sequence_parallel"],
+        field::parallelism::SEQUENCE,
+        Takes::Switch(true),
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.override_transformer_config.recompute_granularity"],
+        field::RECOMPUTE,
+        Takes::OneOf(&[("full", Recompute::Full), ("selective", Recompute::Selective)]),
     ),
 ];
 
@@ -147,6 +173,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.argument(field::FRAMEWORK, Framework::Megatron, "verl");
         claims.assume(field::parallelism::SHARDING, Sharding::DistributedOptimizer, SOURCE);
         settings::read(MEGATRON, &settings, claims);
+        claims.assume(field::parallelism::SEQUENCE, true, SOURCE);
     } else {
         claims.argument(field::FRAMEWORK, Framework::FSDP, "verl");
         sharding(&settings, claims);
@@ -165,7 +192,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     roles(&settings, claims);
     settings::assume(DEFAULTS, SOURCE, claims);
     if !settings.has(&["actor_rollout_ref.model.enable_gradient_checkpointing"]) {
-        claims.assume(field::RECOMPUTE, crate::job::Recompute::Full, SOURCE);
+        claims.assume(field::RECOMPUTE, Recompute::Full, SOURCE);
     }
 }
 
@@ -181,7 +208,7 @@ fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
 }
 
 fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
-    let rank = settings.get(&["actor_rollout_ref.model.lora_rank"]);
+    let rank = settings.get(&["actor_rollout_ref.model.lora_rank", "actor_rollout_ref.model.lora.rank"]);
     match rank.as_ref().map(Setting::number) {
         None | Some(Some(0)) => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
         Some(None) => claims.open(field::finetuning::METHOD, Method::LoRA),
@@ -199,6 +226,12 @@ fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
 /// Sequences of a prompt and a response, or a number of tokens.
 fn batch(settings: &Settings<'_>, claims: &mut Claims) {
     let number = |names: &[&str]| settings.get(names).and_then(|setting| setting.number());
+    let otherwise = |name: &str, usual: u64| settings.get(&[name]).map_or(Some(usual), |it| it.number());
+    let mini_batch = otherwise("actor_rollout_ref.actor.ppo_mini_batch_size", 256);
+    let responses = otherwise("actor_rollout_ref.rollout.n", 1);
+    if let Some(sequences) = mini_batch.zip(responses).and_then(|(prompts, each)| prompts.checked_mul(each)) {
+        claims.assume(field::batch::GLOBAL_BATCH_SIZE, sequences, SOURCE);
+    }
     let length = |name: &str| match settings.get(&[name]) {
         Some(setting) => setting.number(),
         None => Some(512),
@@ -211,6 +244,13 @@ fn batch(settings: &Settings<'_>, claims: &mut Claims) {
         return;
     }
     settings::read(MICRO_BATCH, settings, claims);
+    let of_all = settings.get(&["actor_rollout_ref.actor.ppo_micro_batch_size"]);
+    if let Some(setting) = of_all.filter(|_| !claims.gives(field::batch::MICRO_BATCH_SIZE)) {
+        match setting.number() {
+            Some(sequences) => claims.micro_batch_of_all = Some((sequences, setting.source(claims))),
+            None => claims.unparsed(field::batch::MICRO_BATCH_SIZE),
+        }
+    }
     let (prompt, response) = (length("data.max_prompt_length"), length("data.max_response_length"));
     if let Some((prompt, response)) = prompt.zip(response) {
         claims.argument(
@@ -243,7 +283,8 @@ fn roles(settings: &Settings<'_>, claims: &mut Claims) {
     let reward = if on("reward_model.enable") { Placement::Offloaded } else { Placement::Elsewhere };
     claims.assume(field::roles::REWARD_MODEL, reward, SOURCE);
     // A critic whose states leave between the phases is never beside the actor's.
-    let critic = match (objective, on("critic.model.fsdp_config.optimizer_offload")) {
+    let leaves = ["critic.model.fsdp_config.optimizer_offload", "critic.megatron.optimizer_offload"];
+    let critic = match (objective, leaves.iter().any(|name| on(name))) {
         (Objective::PPO, false) => Placement::Sharded,
         (Objective::PPO, true) => Placement::Offloaded,
         _ => Placement::Elsewhere,
@@ -271,6 +312,8 @@ fn engine(settings: &Settings<'_>, claims: &mut Claims) {
         "actor_rollout_ref.actor.fsdp_config.param_offload",
         "actor_rollout_ref.actor.megatron.param_offload",
     ];
+    // A step brings the optimizer states back. They decide nothing of the engine's phase without the weights.
+    settings.has(&["actor_rollout_ref.actor.fsdp_config.optimizer_offload"]);
     if let Some(offload) = settings.get(&leaves).filter(|setting| setting.truth() == Some(true)) {
         offload.says(claims, field::roles::TRAINED_MODEL, Placement::Asleep);
     }

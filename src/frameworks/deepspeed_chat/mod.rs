@@ -1,0 +1,153 @@
+//! DeepSpeed-Chat: `deepspeed main.py --model_name_or_path facebook/opt-1.3b --zero_stage 2 --lora_dim 128 …`.
+//!
+//! **Recognised** by `main.py` in the folder of one of its steps, or with an option that only its steps have. Read from
+//! github.com/deepspeedai/DeepSpeedExamples at 45b4b71 (`applications/DeepSpeed-Chat/training/step*/main.py`,
+//! `dschat/utils/ds_utils.py`). It makes DeepSpeed's configuration from its own options: ZeRO 0, fp16, 16 samples of 512
+//! tokens, to which each is padded, no checkpointing. `--offload` moves optimizer states to the host, and under ZeRO 3 the
+//! parameters, too. `--lora_dim` puts adapters on all linear layers of the scope `--lora_module_name`; without
+//! `--only_optimize_lora` the embeddings are trained beside them.
+//!
+//! Step 1 is fine-tuning, step 2 a reward model or DPO. Step 3, with four models, is not estimated.
+
+pub(in crate::frameworks) mod list;
+
+use serde_json::json;
+
+use crate::command::{Launch, Target};
+use crate::frameworks::deepspeed;
+use crate::frameworks::hugging_face::{objective, training_arguments};
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::job::{
+    Assignment, Cause, Framework, Method, Objective, OpenField, Placement, Precision, Recompute, Sharding,
+    field,
+};
+
+const SOURCE: &str = "DeepSpeed-Chat 45b4b71 default";
+
+/// The folders of the steps, and what each trains for.
+const STEPS: &[(&str, Objective)] = &[
+    ("step1_supervised_finetuning", Objective::Supervised),
+    ("step2_reward_model_finetuning", Objective::Reward),
+    ("step2_dpo_finetuning", Objective::DPO),
+    ("step3_rlhf_finetuning", Objective::PPO),
+];
+
+/// Options of fine-tuning that no other `main.py` has.
+const OWN: &[&str] = &["only_optimize_lora", "lora_module_name", "sft_only_data_path"];
+
+const FLAGS: Table = &[
+    &flag(&["model_name_or_path"], field::model::NAME, Takes::Text),
+    &flag(&["per_device_train_batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["max_seq_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["num_train_epochs"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["dtype"], field::PRECISION, Takes::OneOf(training_arguments::FORMATS)),
+    &flag(&["offload"], field::offload::OPTIMIZER, Takes::Switch(true)),
+];
+
+/// DeepSpeed moves parameters only where it divides them.
+const UNDER_STAGE_3: Table = &[&flag(&["offload"], field::offload::PARAMETERS, Takes::Switch(true))];
+
+const DEFAULTS: &[Assignment] = &[
+    field::batch::MICRO_BATCH_SIZE.is(16),
+    field::batch::SEQUENCE_LENGTH.is(512),
+    field::batch::PACKING.is(true),
+    field::parallelism::SHARDING.is(Sharding::None),
+    field::PRECISION.is(Precision::FP16),
+    field::RECOMPUTE.is(Recompute::None),
+    field::offload::OPTIMIZER.is(false),
+    field::offload::PARAMETERS.is(false),
+    field::offload::ACTIVATIONS.is(false),
+];
+
+/// Whether it is its launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    step(launch).is_some()
+}
+
+/// What the step trains for.
+fn step(launch: &Launch) -> Option<Objective> {
+    let Target::Script(path) = &launch.target else { return None };
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    if file != "main.py" {
+        return None;
+    }
+    let named = STEPS.iter().find(|(step, _)| folder.ends_with(step)).map(|(_, objective)| *objective);
+    let has = |name: &str| launch.arguments.has(name);
+    named.or_else(|| {
+        if has("actor_zero_stage") || has("actor_lora_dim") {
+            Some(Objective::PPO)
+        } else if has("num_padding_at_beginning") {
+            Some(Objective::Reward)
+        } else {
+            let own = OWN.iter().any(|name| has(name)) || has("zero_stage") && has("lora_dim");
+            own.then_some(Objective::Supervised)
+        }
+    })
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    let Some(objective) = step(launch) else { return };
+    let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    claims.argument(field::FRAMEWORK, Framework::DeepSpeed, "DeepSpeed-Chat");
+    if objective == Objective::PPO {
+        claims.beyond = claims.beyond.or(Some(Cause::ReinforcementLearning));
+        return;
+    }
+    settings::read(FLAGS, &settings, claims);
+    training_arguments::recompute(&settings, &["gradient_checkpointing"], claims);
+    if let Some(setting) = settings.get(&["zero_stage"]) {
+        match setting.text().and_then(|text| deepspeed::stage(&text)) {
+            Some(sharding) => setting.says(claims, field::parallelism::SHARDING, sharding),
+            None => claims.unparsed(field::parallelism::SHARDING),
+        }
+    }
+    if claims.get(field::parallelism::SHARDING) == Some(Sharding::ZeRO3) {
+        settings::read(UNDER_STAGE_3, &settings, claims);
+    }
+    claims.accumulation = match settings.get(&["gradient_accumulation_steps"]) {
+        Some(setting) => setting.number().map(|steps| (steps, setting.source(claims))),
+        None => Some((1, SOURCE.into())),
+    };
+    adapters(&settings, claims);
+    match objective {
+        Objective::Supervised => {}
+        Objective::DPO => {
+            claims.argument(field::OBJECTIVE, objective, "step2_dpo_finetuning");
+            match settings.on(&["offload_reference_model"]) {
+                Some(true) => claims.assume(field::roles::REFERENCE_MODEL, Placement::Offloaded, SOURCE),
+                _ => objective::copied(field::roles::REFERENCE_MODEL, SOURCE, claims),
+            }
+        }
+        objective => claims.argument(field::OBJECTIVE, objective, "DeepSpeed-Chat"),
+    }
+    settings::assume(DEFAULTS, SOURCE, claims);
+}
+
+fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
+    let rank = settings.get(&["lora_dim"]);
+    match (rank.as_ref().map(Setting::number), rank) {
+        (None | Some(Some(0)), _) | (_, None) => {
+            claims.assume(field::finetuning::METHOD, Method::Full, SOURCE);
+        }
+        (Some(None), _) => claims.open(field::finetuning::METHOD, Method::LoRA),
+        (Some(Some(number)), Some(rank)) => {
+            rank.says(claims, field::finetuning::METHOD, Method::LoRA);
+            rank.says(claims, field::finetuning::RANK, number);
+            claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
+            claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
+            if settings.on(&["only_optimize_lora"]) != Some(true) {
+                // As many parameters as adapters of this rank have: the embeddings.
+                claims.open_field(OpenField {
+                    field: field::finetuning::RANK.erased(),
+                    leanest: None,
+                    heaviest: Some(json!(number.saturating_add(256))),
+                    although_given: true,
+                });
+            }
+        }
+    }
+    settings.has(&["lora_module_name", "lora_learning_rate"]);
+}

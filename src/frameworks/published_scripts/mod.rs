@@ -1,0 +1,204 @@
+//! Programs that papers and projects published as one script, and that people copy: the values that they have without an
+//! option.
+//!
+//! | script | options that tell it | read from |
+//! | --- | --- | --- |
+//! | Stanford Alpaca's and `FastChat`'s `train.py`, `train_mem.py` | `data_path` | tatsu-lab/stanford_alpaca at 15b51ae, lm-sys/FastChat at 0e6d3e4 |
+//! | alpaca-lora's `finetune.py` | `base_model`, and `cutoff_len` or `val_set_size` | tloen/alpaca-lora at 0003a00 |
+//! | Platypus's `finetune.py` | `base_model` and `lr_scheduler` | arielnlee/Platypus at dc90c1a |
+//! | `qlora.py` | its name | artidoro/qlora at 7f4e95a |
+//! | `LongLoRA`'s `fine-tune.py` | `low_rank_training`, `use_full_attn` or `trainable_params` | dvlab-research/LongLoRA at d4eb344 |
+//!
+//! **Recognised** by the file's name and such an option. A copy may differ, so the values are the usual ones, and what the
+//! reader of own programs leaves open stays open. Started without a launcher on several accelerators, alpaca-lora, Platypus and
+//! QLoRA put the layers of one model on all of them.
+
+use crate::command::{Launch, Target};
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Assignment, Attention, Method, Optimizer, Precision, Recompute, field};
+
+/// A published script.
+struct Script {
+    source: &'static str,
+    files: &'static [&'static str],
+    /// Options of which one is given. Without any the name is enough.
+    told_by: &'static [&'static str],
+    /// A further option that is given.
+    and: Option<&'static str>,
+    /// Its values without an option.
+    defaults: &'static [Assignment],
+    targets: &'static [&'static str],
+    /// What its own options say.
+    reads: fn(&Settings<'_>, &mut Claims),
+    /// Whether it divides the model's layers among the devices of one process.
+    divides_layers: bool,
+}
+
+const SCRIPTS: &[Script] = &[
+    Script {
+        source: "Stanford Alpaca default",
+        files: &["train.py", "train_mem.py", "train_xformers.py"],
+        told_by: &["data_path"],
+        and: Some("per_device_train_batch_size"),
+        defaults: &[
+            field::finetuning::METHOD.is(Method::Full),
+            field::batch::SEQUENCE_LENGTH.is(512),
+            field::RECOMPUTE.is(Recompute::None),
+        ],
+        targets: &[],
+        reads: |_, _| {},
+        divides_layers: false,
+    },
+    Script {
+        source: "Platypus default",
+        files: &["finetune.py"],
+        told_by: &["lr_scheduler"],
+        and: Some("base_model"),
+        defaults: &[
+            field::finetuning::RANK.is(16),
+            field::batch::SEQUENCE_LENGTH.is(4096),
+            field::batch::MICRO_BATCH_SIZE.is(8),
+        ],
+        targets: &["gate_proj", "down_proj", "up_proj"],
+        reads: eight_bits,
+        divides_layers: true,
+    },
+    Script {
+        source: "alpaca-lora default",
+        files: &["finetune.py"],
+        told_by: &["cutoff_len", "val_set_size", "lora_target_modules"],
+        and: Some("base_model"),
+        defaults: &[
+            field::finetuning::RANK.is(8),
+            field::batch::SEQUENCE_LENGTH.is(256),
+            field::batch::MICRO_BATCH_SIZE.is(4),
+        ],
+        targets: &["q_proj", "v_proj"],
+        reads: eight_bits,
+        divides_layers: true,
+    },
+    Script {
+        source: "QLoRA default",
+        files: &["qlora.py"],
+        told_by: &[],
+        and: None,
+        defaults: &[
+            field::finetuning::RANK.is(64),
+            field::finetuning::DROPOUT.is(0),
+            field::batch::MICRO_BATCH_SIZE.is(1),
+            field::RECOMPUTE.is(Recompute::Full),
+            field::OPTIMIZER.is(Optimizer::AdamW),
+        ],
+        targets: &["all-linear"],
+        reads: qlora,
+        divides_layers: true,
+    },
+    Script {
+        source: "LongLoRA default",
+        files: &["fine-tune.py", "supervised-fine-tune.py"],
+        told_by: &["low_rank_training", "use_full_attn", "trainable_params"],
+        and: None,
+        defaults: &[
+            field::batch::SEQUENCE_LENGTH.is(32_768),
+            field::RECOMPUTE.is(Recompute::Full),
+            field::ATTENTION.is(Attention::Flash),
+            field::finetuning::RANK.is(8),
+            field::finetuning::DROPOUT.is(0),
+        ],
+        targets: &["q_proj", "k_proj", "v_proj", "o_proj"],
+        reads: longlora,
+        divides_layers: false,
+    },
+];
+
+/// Options of forks that load their models in other ways, such as h2oGPT's.
+const FORKS: &[&str] = &["prompt_type", "train_8bit", "llama_flash_attn"];
+
+/// Whether it is the launch of such a script.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    script(launch).is_some()
+}
+
+fn script(launch: &Launch) -> Option<&'static Script> {
+    let Target::Script(path) = &launch.target else { return None };
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let has = |name: &&str| launch.arguments.has(name);
+    SCRIPTS.iter().find(|script| {
+        script.files.contains(&file)
+            && (script.told_by.is_empty() || script.told_by.iter().any(&has))
+            && script.and.is_none_or(|name| has(&name))
+            && !FORKS.iter().any(&has)
+            // A program whose text is known is read itself.
+            && launch.script.as_ref().is_none_or(|script| script.program.is_none())
+    })
+}
+
+/// Claims what the script does without an option.
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    let Some(script) = script(launch) else { return };
+    let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    (script.reads)(&settings, claims);
+    settings::assume(script.defaults, script.source, claims);
+    if !script.targets.is_empty() {
+        claims.assume(field::finetuning::TARGETS, script.targets.to_vec(), script.source);
+    }
+    if script.divides_layers {
+        claims.layers_over_devices = Some(script.source.into());
+    }
+}
+
+/// Weights in 8 bits, adapters, fp16, and checkpointing by `prepare_model_for_int8_training`.
+fn eight_bits(settings: &Settings<'_>, claims: &mut Claims) {
+    const SOURCE: &str = "alpaca-lora default";
+    claims.assume(field::finetuning::METHOD, Method::QLoRA, SOURCE);
+    claims.assume(field::quantization::BITS, 8, SOURCE);
+    claims.assume(field::finetuning::DROPOUT, 5, SOURCE);
+    claims.assume(field::PRECISION, Precision::FP16, SOURCE);
+    claims.assume(field::RECOMPUTE, Recompute::Full, SOURCE);
+    // The samples of a step of all ranks.
+    settings.has(&["batch_size"]);
+}
+
+/// Weights in 4 bits, unless `--bits` or `--full_finetune` say otherwise, and two lengths that are added.
+fn qlora(settings: &Settings<'_>, claims: &mut Claims) {
+    const SOURCE: &str = "QLoRA default";
+    let by = settings.get(&["full_finetune"]).filter(|setting| setting.truth() == Some(true));
+    let bits = settings.get(&["bits"]);
+    match (by, bits.as_ref().map(|setting| (setting.number(), setting))) {
+        (Some(full), _) => full.says(claims, field::finetuning::METHOD, Method::Full),
+        (None, Some((Some(4), setting))) => setting.says(claims, field::finetuning::METHOD, Method::QLoRA),
+        (None, Some((Some(8), setting))) => {
+            setting.says(claims, field::finetuning::METHOD, Method::QLoRA);
+            setting.says(claims, field::quantization::BITS, 8);
+        }
+        (None, Some((Some(_), setting))) => setting.says(claims, field::finetuning::METHOD, Method::LoRA),
+        (None, Some((None, _))) => claims.unparsed(field::finetuning::METHOD),
+        (None, None) => claims.assume(field::finetuning::METHOD, Method::QLoRA, SOURCE),
+    }
+    claims.assume(field::quantization::DOUBLE, true, SOURCE);
+    let length = |name: &str, usual: u64| settings.get(&[name]).map_or(Some(usual), |it| it.number());
+    let lengths = length("source_max_len", 1_024).zip(length("target_max_len", 256));
+    if let Some((source, target)) = lengths {
+        claims.argument(field::batch::SEQUENCE_LENGTH, source.saturating_add(target), "--target_max_len");
+    }
+    settings.has(&["lora_modules", "lora_alpha"]);
+}
+
+/// Adapters with embeddings and norms that are trained whole, unless `--low_rank_training` is off.
+fn longlora(settings: &Settings<'_>, claims: &mut Claims) {
+    const SOURCE: &str = "LongLoRA default";
+    match settings.get(&["low_rank_training"]) {
+        Some(setting) => match setting.truth() {
+            Some(true) => setting.says(claims, field::finetuning::METHOD, Method::LoRA),
+            Some(false) => setting.says(claims, field::finetuning::METHOD, Method::Full),
+            None => claims.unparsed(field::finetuning::METHOD),
+        },
+        None => claims.assume(field::finetuning::METHOD, Method::LoRA, SOURCE),
+    }
+    if let Some(setting) = settings.get(&["use_flash_attn"])
+        && setting.truth() == Some(true)
+    {
+        setting.says(claims, field::ATTENTION, Attention::Flash);
+    }
+}
