@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-hostile fuzz fuzz-smoke sbom reproducible lint check bench bench-webhook generate options fit-time controlplane browser image-check
+.PHONY: help demo test test-faults test-hostile fuzz fuzz-smoke sbom reproducible lint check bench bench-webhook generate options fit-time controlplane neighbours test-neighbours browser image-check
 
 CARGO ?= cargo
 
@@ -26,6 +26,9 @@ test: controlplane ## run every test, the real control plane and a browser inclu
 test-faults: controlplane ## break the cluster around the gate under load: what is lost or wrong, and for how long (about 10 minutes)
 	@previous=$$(tests/faults/previous) && \
 	WEIGHBRIDGE_PREVIOUS=$$previous $(CARGO) test --test kubernetes -- faults:: --ignored --test-threads=1 --nocapture
+
+test-neighbours: controlplane neighbours ## run what is tested beside the real programs of others (about 5 minutes)
+	$(CARGO) test --test kubernetes -- neighbours:: --ignored
 
 test-hostile: controlplane ## attack a replica under the chart's memory limit, with a neighbour beside (about 10 minutes, as root)
 	$(CARGO) test --test kubernetes -- hostile:: --ignored --nocapture
@@ -94,6 +97,9 @@ fit-time: ## write the fitted part of data/time.toml, from the published runs in
 
 controlplane: ## build etcd, kube-apiserver and the others that the tests run against (about 10 minutes, once)
 	@tests/controlplane/build
+
+neighbours: ## build Prometheus, which stands beside weighbridge in a cluster (some minutes, once)
+	@tests/controlplane/build neighbours
 
 browser: ## find a Chromium for the tests of the pages, or install Debian's
 	@tests/browser/install

@@ -14,3 +14,4 @@ mod cluster;
 mod faults;
 mod harness;
 mod hostile;
+mod neighbours;

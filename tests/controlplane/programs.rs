@@ -32,6 +32,15 @@ pub(super) fn program(name: &str) -> Result<PathBuf> {
     existing(&cache()?.join("bin").join(name))
 }
 
+/// A program of `make neighbours`, such as `prometheus`.
+pub fn neighbour(name: &str) -> Result<PathBuf> {
+    let path = folder_of("neighbours")?.join("bin").join(name);
+    if !path.is_file() {
+        bail!("{} is missing; run `make neighbours` to build it (some minutes, once)", path.display());
+    }
+    Ok(path)
+}
+
 /// The real helm.
 pub fn helm() -> Result<PathBuf> {
     program("helm")
@@ -54,14 +63,21 @@ fn cache() -> Result<PathBuf> {
     if let Some(cache) = CACHE.get() {
         return Ok(cache.clone());
     }
-    let script = Path::new(REPOSITORY).join("tests/controlplane/build");
-    let output =
-        Command::new(&script).arg("--where").output().with_context(|| script.display().to_string())?;
-    if !output.status.success() {
-        bail!("{} --where: {}", script.display(), String::from_utf8_lossy(&output.stderr));
-    }
-    let cache = PathBuf::from(String::from_utf8(output.stdout)?.trim_end());
+    let cache = folder_of("controlplane")?;
     Ok(CACHE.get_or_init(|| cache).clone())
+}
+
+/// The folder of a set of programs.
+fn folder_of(set: &str) -> Result<PathBuf> {
+    let script = Path::new(REPOSITORY).join("tests/controlplane/build");
+    let output = Command::new(&script)
+        .args([set, "--where"])
+        .output()
+        .with_context(|| script.display().to_string())?;
+    if !output.status.success() {
+        bail!("{} {set} --where: {}", script.display(), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim_end()))
 }
 
 fn existing(path: &Path) -> Result<PathBuf> {

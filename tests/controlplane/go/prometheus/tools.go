@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package prometheus pins the program that ../../build builds.
+package prometheus
+
+import _ "github.com/prometheus/prometheus/cmd/prometheus"
