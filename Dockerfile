@@ -8,8 +8,8 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-# glibc and not musl: its allocator holds up better under many threads. Static, so that nothing else is needed; the
-# target is named, or build scripts and macros would be linked statically too, which they cannot be.
+# Static, so that nothing else is needed. The target is named, or build scripts and macros would be linked statically
+# too, which they cannot be.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     target=$(rustc -vV | sed -n 's/^host: //p') && \
     RUSTFLAGS="-C target-feature=+crt-static" \

@@ -43,17 +43,14 @@ pub(super) fn request(template: &Value, container: &Value, place: &str, resource
 
 /// The pod's class.
 pub(super) fn class(template: &Value) -> Class {
-    let lists = ["/spec/containers", "/spec/initContainers"];
-    let containers = lists.iter().filter_map(|list| template.pointer(list)?.as_array()).flatten().take(MOST);
+    let spec = &template["spec"];
+    let lists = ["containers", "initContainers"];
+    let containers = lists.iter().filter_map(|list| spec[list].as_array()).flatten().take(MOST);
     let requests = |owner: &Value| {
-        ["/resources/limits", "/resources/requests"].iter().any(|pointer| {
-            ["cpu", "memory"].iter().any(|name| {
-                owner.pointer(pointer).and_then(|given| given.get(name)).is_some_and(|v| !v.is_null())
-            })
-        })
+        let given = ["limits", "requests"].map(|list| &owner["resources"][list]);
+        given.iter().any(|given| ["cpu", "memory"].iter().any(|name| !given[name].is_null()))
     };
-    let pod = template.get("spec").is_some_and(requests);
-    if pod || containers.into_iter().any(requests) { Class::Requested } else { Class::BestEffort }
+    if requests(spec) || containers.into_iter().any(requests) { Class::Requested } else { Class::BestEffort }
 }
 
 fn pods(template: &Value, kind: &str, place: &str, resource: &str) -> Option<Amount> {

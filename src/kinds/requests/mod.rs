@@ -180,8 +180,9 @@ fn of_pod(template: &Value, is_accelerator: &impl Fn(&str) -> bool) -> Counts {
 
 fn of_container(container: &Value, is_accelerator: &impl Fn(&str) -> bool) -> Counts {
     let mut counts = Counts::new();
-    for pointer in ["/resources/limits", "/resources/requests"] {
-        for (name, quantity) in container.pointer(pointer).and_then(Value::as_object).into_iter().flatten() {
+    for list in ["limits", "requests"] {
+        let given = container.get("resources").and_then(|resources| resources.get(list)?.as_object());
+        for (name, quantity) in given.into_iter().flatten() {
             if let Some(count) = whole(quantity).filter(|_| name.contains('/') && is_accelerator(name)) {
                 counts.entry(name.clone()).or_insert(count);
             }

@@ -13,7 +13,7 @@ const MAX_VALUES: usize = 32;
 
 /// The labels that a pod's node must have, with one value each.
 pub(super) fn selector<'a>(template: &'a Value, key: &str) -> Option<&'a str> {
-    template.pointer("/spec/nodeSelector")?.get(key)?.as_str()
+    template.get("spec")?.get("nodeSelector")?.get(key)?.as_str()
 }
 
 /// All labels that a pod's node must have, with one value each.
