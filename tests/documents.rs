@@ -1,4 +1,4 @@
-//! The commands in the documents, run as a person would type them: every block ```` ```console ```` of the README and of docs/.
+//! The commands in the documents, run as a person would type them: every block ```` ```console ```` of both READMEs and of docs/.
 //!
 //! A line with `$ ` is a command, and the lines below it are what it prints, standard error first. A document's commands run in
 //! one folder, in order, with a copy of `examples/` in it. `WEIGHBRIDGE_GENERATE` writes what they print now.
@@ -15,13 +15,15 @@ use anyhow::{Context as _, Result, ensure};
 
 /// The width of the terminal in the documents.
 const WIDTH: &str = "120";
+/// The first page, in English and in Chinese.
+const READMES: [&str; 2] = ["README.md", "README.zh-CN.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn documents() -> Result<Vec<PathBuf>> {
-    let mut documents = vec![root().join("README.md")];
+    let mut documents = READMES.map(|name| root().join(name)).to_vec();
     for entry in fs::read_dir(root().join("docs"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "md") {
@@ -220,6 +222,36 @@ fn every_command_in_the_documents_prints_what_they_say() -> Result<()> {
     ensure!(commands >= 10, "only {commands} commands were found");
     ensure!(stale.is_empty(), "run `make generate`:\n{}", stale.join("\n\n"));
     ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    Ok(())
+}
+
+/// The parts of a text that no translation changes: numbers, links and inline code.
+fn language_independent(text: &str) -> Vec<String> {
+    let numbers = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let numbers = numbers.map(|number| number.trim_matches('.')).filter(|number| !number.is_empty());
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let code = text.split('`').skip(1).step_by(2);
+    let mut parts: Vec<String> =
+        numbers.chain(links.filter(|link| !link.starts_with("README"))).chain(code).map(one_line).collect();
+    parts.sort();
+    parts
+}
+
+#[test]
+fn both_readmes_say_the_same_figures_links_and_commands() -> Result<()> {
+    let [english, chinese] = READMES.map(|name| fs::read_to_string(root().join(name)));
+    let [english, chinese] = [language_independent(&english?), language_independent(&chinese?)];
+    let only = |own: &[String], other: &[String]| {
+        let count = |parts: &[String], part| parts.iter().filter(|other| *other == part).count();
+        let only = own.iter().filter(|part| count(own, part) != count(other, part));
+        only.cloned().collect::<std::collections::BTreeSet<_>>()
+    };
+    ensure!(
+        english == chinese,
+        "only in the English README, or more often: {:?}\nonly in the Chinese one, or more often: {:?}",
+        only(&english, &chinese),
+        only(&chinese, &english)
+    );
     Ok(())
 }
 

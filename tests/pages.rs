@@ -1,5 +1,6 @@
-//! The pages that list what the code has, held against it: docs/metrics.md, docs/annotations.md, docs/reads.md's table of frameworks, and the tests that
-//! SECURITY.md names. And the lists of suites, held against the folder: a suite in none of them would never run.
+//! The pages that list what the code has, held against it: docs/metrics.md, docs/annotations.md, docs/reads.md's table of
+//! frameworks, and the tests that SECURITY.md names. The links of all pages. And the lists of suites, held against the
+//! folder: a suite in none of them would never run.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -255,4 +256,53 @@ fn the_readme_leads_to_every_page() {
             "the README does not lead to docs/{name}"
         );
     }
+}
+
+/// The anchor of a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// The text outside of code: links in code are none.
+fn prose(text: &str) -> String {
+    let blocks = text.split("```").step_by(2).collect::<String>();
+    blocks.split('`').step_by(2).collect()
+}
+
+#[test]
+fn every_link_of_a_page_leads_to_a_file_and_a_heading() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [".", "docs"];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    let pages: Vec<_> = files
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+        .collect();
+    let (mut links, mut broken) = (0, Vec::new());
+    for page in &pages {
+        let text = fs::read_to_string(page).unwrap();
+        for link in prose(&text).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { page.clone() } else { page.with_file_name("").join(path) };
+            let has_heading = |text: String| {
+                text.lines()
+                    .filter_map(|line| line.strip_prefix('#'))
+                    .any(|line| anchor(&line.trim_start_matches('#').replace('`', "")) == heading)
+            };
+            let leads = match heading {
+                "" => target.exists(),
+                _ => fs::read_to_string(&target).is_ok_and(has_heading),
+            };
+            if !leads {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(links > 50, "only {links} links were found");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

@@ -1,11 +1,12 @@
-//! How fast the controller makes estimates Ready, beside the rate at which the bare apiserver takes ConfigMaps.
+//! How fast the controller makes estimates Ready, beside the rate at which the bare apiserver takes ConfigMaps, and
+//! beside the rate at which it takes the same estimates and statuses from a client that judges nothing.
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{ApiResource, DynamicObject, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Resource};
 use serde_json::{Value, json};
 use weighbridge::api::v1alpha1::TrainingEstimate;
@@ -17,7 +18,8 @@ const WHAT_IF: &str = include_str!("../../examples/trainingestimate-what-if.yaml
 /// How many objects the client creates at a time.
 const AT_ONCE: usize = 16;
 
-pub(crate) async fn measure(control_plane: &ControlPlane, serve: &Serve, count: usize) -> Result<()> {
+/// Measures, and stops the controller.
+pub(crate) async fn measure(control_plane: &ControlPlane, serve: Serve, count: usize) -> Result<()> {
     let namespace = control_plane.namespace(&[]).await?;
     let client = control_plane.admin()?;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace.name());
@@ -52,17 +54,54 @@ pub(crate) async fn measure(control_plane: &ControlPlane, serve: &Serve, count: 
     let time = Process(serve.id()).time()?.saturating_sub(time);
     let each = |total: f64| total / count as f64;
     println!("\n{count} TrainingEstimates, created {AT_ONCE} at a time, beside {count} ConfigMaps\n");
-    println!("{:40} {:>8.1} s", "ConfigMaps created", plain.as_secs_f64());
-    println!("{:40} {:>8.1} s", "estimates created and Ready", ready.as_secs_f64());
+    println!("{:44} {:>8.1} s", "ConfigMaps created", plain.as_secs_f64());
+    println!("{:44} {:>8.1} s", "estimates created and Ready", ready.as_secs_f64());
     println!(
-        "{:40} {:>8.1} %",
+        "{:44} {:>8.1} %",
         "the rate, of the ConfigMaps'",
         100.0 * plain.as_secs_f64() / ready.as_secs_f64()
     );
-    println!("{:40} {:>8.2}", "reconciliations of an estimate", each(after[0] - before[0]));
-    println!("{:40} {:>8.2}", "statuses written of an estimate", each(after[1] - before[1]));
-    println!("{:40} {:>8.0} µs", "processor time of an estimate", each(time.as_secs_f64() * 1e6));
+    println!("{:44} {:>8.2}", "reconciliations of an estimate", each(after[0] - before[0]));
+    println!("{:44} {:>8.2}", "statuses written of an estimate", each(after[1] - before[1]));
+    println!("{:44} {:>8.0} µs", "processor time of an estimate", each(time.as_secs_f64() * 1e6));
+
+    let written = estimates.list(&ListParams::default().limit(1)).await?;
+    let status = written.items.first().context("no estimate")?.data["status"].clone();
+    serve.stop().await?;
+    let alone = written_alone(control_plane, &what_if, &status, count).await?;
+    println!("{:44} {:>8.1} s", "the same objects written by a client alone", alone.as_secs_f64());
+    println!(
+        "{:44} {:>8.1} %",
+        "the controller's rate, of this client's",
+        100.0 * alone.as_secs_f64() / ready.as_secs_f64()
+    );
     Ok(())
+}
+
+/// Creates the estimates and applies their statuses, as the controller does, and returns how long that took.
+async fn written_alone(
+    control_plane: &ControlPlane,
+    estimate: &Value,
+    status: &Value,
+    count: usize,
+) -> Result<Duration> {
+    let namespace = control_plane.namespace(&[]).await?;
+    let resource = ApiResource::erase::<TrainingEstimate>(&());
+    let estimates: Api<DynamicObject> =
+        Api::namespaced_with(control_plane.admin()?, namespace.name(), &resource);
+    let started = Instant::now();
+    created(&estimates, estimate, count).await?;
+    let applying = futures::stream::iter((0..count).map(|number| {
+        let patch = json!({"apiVersion": estimate["apiVersion"], "kind": estimate["kind"], "status": status});
+        let estimates = &estimates;
+        async move {
+            let ours = PatchParams::apply("bench").force();
+            estimates.patch_status(&format!("bench-{number}"), &ours, &Patch::Apply(patch)).await?;
+            anyhow::Ok(())
+        }
+    }));
+    applying.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    Ok(started.elapsed())
 }
 
 /// Creates so many objects, and returns how long that took.

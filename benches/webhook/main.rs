@@ -82,7 +82,7 @@ async fn main() -> Result<()> {
         fairness::measure(&control_plane, &serve, asked.runs).await?;
     }
     if asked.controller {
-        controller::measure(&control_plane, &serve, asked.estimates).await?;
+        return controller::measure(&control_plane, serve, asked.estimates).await;
     }
     serve.stop().await
 }
