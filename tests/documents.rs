@@ -242,7 +242,7 @@ fn both_readmes_say_the_same_figures_links_and_commands() -> Result<()> {
     let [english, chinese] = READMES.map(|name| fs::read_to_string(root().join(name)));
     let [english, chinese] = [language_independent(&english?), language_independent(&chinese?)];
     let only = |own: &[String], other: &[String]| {
-        let count = |parts: &[String], part| parts.iter().filter(|other| *other == part).count();
+        let count = |parts: &[String], part: &String| parts.iter().filter(|other| *other == part).count();
         let only = own.iter().filter(|part| count(own, part) != count(other, part));
         only.cloned().collect::<std::collections::BTreeSet<_>>()
     };

@@ -2,6 +2,7 @@
 //! surroundings.
 
 mod annotations;
+mod argo;
 mod other_kinds;
 pub(crate) mod settings;
 mod stages;
@@ -86,8 +87,8 @@ fn judge_object(
     policy: &Policy,
     ask: &Ask,
 ) -> Vec<Entry> {
-    let judge = |object: &Value| judge(object, around, &policy.world(), ask);
-    let own = judge(object);
+    let judge_in = |object: &Value, around: &Surroundings| judge(object, around, &policy.world(), ask);
+    let own = judge_in(object, around);
     let is_told = |judgement: &Judgement| judgement.verdict.trains() || judgement.cause.is_some();
     let judgements = if is_told(&own) {
         vec![own]
@@ -96,8 +97,10 @@ fn judge_object(
     } else {
         match other_kinds::read(object, &policy.kinds, &policy.catalogue) {
             Some(Other::Aside(judgement)) => vec![*judgement],
-            Some(Other::Pods(pods)) => {
-                let judged = pods.iter().map(|pod| other_kinds::sourced(judge(pod), object));
+            Some(Other::Started { judged, around: beside }) => {
+                let around = around.with(&beside, &policy.kinds);
+                let judge = |object: &Value| judge_in(object, &around);
+                let judged = judged.iter().map(|started| other_kinds::sourced(judge(started), object));
                 judged.filter(is_told).collect()
             }
             None => Vec::new(),

@@ -6,12 +6,13 @@
 //! any other (`Deployment`, Argo's `Workflow`)      ─► each of its pods, as the gate sees it when it is created
 //! ```
 //!
-//! Pods are found by their shape: a map with a list `containers`. Argo's templates hold one container each, and KAITO's
-//! `Workspace` names a model and a machine, from which its controller makes a Job. Sources: argoproj/argo-workflows
-//! pkg/apis/workflow/v1alpha1 `workflow_types.go`; kaito-project/kaito api/v1beta1 `workspace_types.go`.
+//! Pods are found by their shape: a map with a list `containers`. [Argo's](super::argo) templates hold one container each,
+//! or create objects. KAITO's `Workspace` names a model and a machine, from which its controller makes a Job. Source:
+//! kaito-project/kaito api/v1beta1 `workspace_types.go`.
 
 use serde_json::{Map, Value, json};
 
+use super::argo;
 use crate::hardware::Catalogue;
 use crate::hardware::resources::of_resource;
 use crate::job::Cause;
@@ -48,8 +49,8 @@ const NOT_TRAINING: &[(&str, &str, Cause)] = &[
 pub(super) enum Other {
     /// It is set aside as a whole.
     Aside(Box<Judgement>),
-    /// Its pods are judged, each as an object.
-    Pods(Vec<Value>),
+    /// Its pods and the objects that it creates are judged, each as an object, with these other objects around it.
+    Started { judged: Vec<Value>, around: Vec<Value> },
 }
 
 /// What becomes of such an object. None if it asks for no accelerators, or only informs.
@@ -61,10 +62,18 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
     }
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     if let Some(pods) = of_workspace(object, group, kind) {
-        return Some(Other::Pods(pods));
+        return Some(Other::Started { judged: pods, around: Vec::new() });
     }
+    let is_argo = group == "argoproj.io";
+    let created = if is_argo { argo::created(object) } else { Vec::new() };
     let mut search = Search { left: MOST, pods: Vec::new(), asked: 0, catalogue };
     search.value(object, 0);
+    let (found, asked) = (search.pods.len(), search.asked);
+    let pods = if is_argo { argo::pods(object) } else { Vec::new() };
+    pods.iter().chain(&created).for_each(|started| search.value(started, 0));
+    // A patch or a created object may ask where the workflow itself does not.
+    search.asked = asked.max(search.asked - asked);
+    search.pods.truncate(found);
     if search.asked == 0 {
         return None;
     }
@@ -82,10 +91,8 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
         );
         return Some(Other::Aside(judgement.into()));
     }
-    if group == "argoproj.io" {
-        search.pods.extend(of_argo(object));
-    }
-    if search.pods.is_empty() {
+    search.pods.extend(pods);
+    if search.pods.is_empty() && created.is_empty() {
         return Some(Other::Aside(Judgement::aside(Cause::UnknownKind, asked).into()));
     }
     search.pods.truncate(MOST_PODS);
@@ -99,7 +106,36 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
         Value::Object(metadata)
     };
     let pod = |template: &Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata(template), "spec": template.get("spec")});
-    Some(Other::Pods(search.pods.iter().map(pod).collect()))
+    let judged = search.pods.iter().map(pod).chain(created.iter().cloned()).collect();
+    Some(Other::Started { judged, around: created })
+}
+
+/// Changes every template of pods, and every object that a workflow creates, where they stand.
+pub(super) fn each_started(object: &mut Value, change: &mut impl FnMut(&mut Value)) {
+    if object
+        .get("apiVersion")
+        .and_then(Value::as_str)
+        .is_some_and(|version| version.starts_with("argoproj.io/"))
+    {
+        argo::each_started(object, change);
+    }
+    let mut left = MOST;
+    each_template(object, 0, &mut left, change);
+}
+
+fn each_template(value: &mut Value, depth: usize, left: &mut usize, change: &mut impl FnMut(&mut Value)) {
+    if *left == 0 || depth > DEEPEST {
+        return;
+    }
+    *left -= 1;
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| each_template(item, depth + 1, left, change)),
+        Value::Object(map) if map.get("spec").is_some_and(has_containers) => change(value),
+        Value::Object(map) => {
+            map.values_mut().for_each(|inner| each_template(inner, depth + 1, left, change));
+        }
+        _ => {}
+    }
 }
 
 /// The kind that is meant: of the same group and with few wrong letters, or of the same name in another group.
@@ -172,37 +208,9 @@ fn has_containers(spec: &Value) -> bool {
     containers.is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_object))
 }
 
-fn template(metadata: Option<&Value>, spec: &Value) -> Value {
+/// A template of a pod.
+pub(super) fn template(metadata: Option<&Value>, spec: &Value) -> Value {
     json!({"metadata": metadata.cloned().unwrap_or_else(|| json!({})), "spec": spec})
-}
-
-/// The pods of Argo's workflow: a template with one container, or with a script, each.
-fn of_argo(object: &Value) -> Vec<Value> {
-    let workflow = ["/spec/workflowSpec", "/spec"].iter().find_map(|pointer| {
-        object.pointer(pointer).filter(|spec| spec.get("templates").is_some_and(Value::is_array))
-    });
-    let templates = workflow.and_then(|spec| spec.get("templates")?.as_array()).into_iter().flatten();
-    let pod = |template: &Value| {
-        let container = template.get("container").cloned().or_else(|| script(template.get("script")?))?;
-        let mut spec = Map::new();
-        for field in ["nodeSelector", "affinity", "volumes"] {
-            let value = template.get(field).or_else(|| workflow?.get(field));
-            spec.extend(value.map(|value| (field.to_owned(), value.clone())));
-        }
-        spec.insert("containers".into(), json!([container]));
-        Some(self::template(template.get("metadata"), &Value::Object(spec)))
-    };
-    templates.take(MOST_PODS).filter_map(pod).collect()
-}
-
-/// The container of a script: Argo runs its command with the source as a file.
-fn script(script: &Value) -> Option<Value> {
-    let mut container = script.clone();
-    let source = script.get("source")?.clone();
-    let mut command = script.get("command").and_then(Value::as_array).cloned().unwrap_or_default();
-    command.extend([json!("-c"), source]);
-    container.as_object_mut()?.insert("command".into(), Value::Array(command));
-    Some(container)
 }
 
 /// Azure's machines with GPUs on which KAITO tunes, and how many GPUs each has. Source: learn.microsoft.com, sizes of

@@ -8,6 +8,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::other_kinds;
 use crate::job::grammar::Grammar;
 use crate::job::keys::{KEYS, Key, PREFIX};
 use crate::job::{AnyField, Ask, TrainingJob, field, nearest_key};
@@ -145,8 +146,12 @@ pub(crate) fn apply_to(settings: &[Setting], objects: &mut [Value], policy: &Pol
     if !train.contains(&true) {
         train = objects.iter().map(|object| policy.kinds.of(object).is_some()).collect();
     }
-    for (object, _) in objects.iter_mut().zip(train).filter(|(_, trains)| *trains) {
-        apply(settings, object);
+    for (object, trains) in objects.iter_mut().zip(train) {
+        if trains {
+            apply(settings, object);
+        } else if policy.kinds.of(object).is_none() {
+            other_kinds::each_started(object, &mut |started| apply(settings, started));
+        }
     }
 }
 

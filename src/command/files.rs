@@ -6,11 +6,8 @@
 //! ```
 //!
 //! Without `items` every key of a ConfigMap is a file of its name. With `items` only the listed keys are files, at
-//! their paths. The files of any other volume (a claim, a Secret) are not known.
-//!
-//! Charts let an init container copy the keys of a ConfigMap into an emptyDir, because a key cannot have a slash: a key
-//! `configs--run.yaml` becomes `configs/run.yaml`. So if an init container mounts both and its command has a `cp`, the
-//! keys are also files of the emptyDir, under their names and under these paths.
+//! their paths. Of any other volume (an emptyDir, a claim, a Secret) only those files are known that an init container puts
+//! there ([`prepared`](super::prepared)).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -93,61 +90,12 @@ impl Files {
                 }
             }
         }
-        files.copied_by_init_containers(template, container, around, namespace);
         for (path, text) in around.files.iter() {
             let source = Source::Given { path: printable(path, 80) };
             files.by_path.insert(path.clone(), File { text: text.clone(), source, branches: Vec::new() });
         }
         files.mounts = mounts.into();
         files
-    }
-
-    /// Adds the keys of ConfigMaps that an init container copies into an emptyDir of the container.
-    fn copied_by_init_containers(
-        &mut self,
-        template: &Value,
-        container: &Value,
-        around: &Surroundings,
-        namespace: &str,
-    ) {
-        let volume = |mount: &Value| {
-            let name = text(mount, "name")?;
-            let volumes = list(template, "/spec/volumes").take(MAX_VOLUMES);
-            volumes.into_iter().find(|volume| text(volume, "name") == Some(name))
-        };
-        let copies = |init: &&Value| {
-            let words = list(init, "/command").chain(list(init, "/args")).filter_map(Value::as_str);
-            words
-                .flat_map(|text| text.split(|c: char| c.is_whitespace() || c == ';'))
-                .any(|word| word == "cp")
-        };
-        for mount in list(container, "/volumeMounts").take(MAX_MOUNTS) {
-            let Some(at) = text(mount, "mountPath").filter(|_| mount.get("subPath").is_none()) else {
-                continue;
-            };
-            if volume(mount).is_none_or(|volume| volume.get("emptyDir").is_none()) {
-                continue;
-            }
-            let shares = |init: &&Value| {
-                let mut others = list(init, "/volumeMounts").take(MAX_MOUNTS);
-                others.any(|other| text(other, "name") == text(mount, "name"))
-            };
-            let inits = list(template, "/spec/initContainers").take(MAX_MOUNTS);
-            let mounts = inits.filter(|init| copies(init) && shares(init)).flat_map(|init| {
-                let mounts = list(init, "/volumeMounts").take(MAX_MOUNTS);
-                mounts.filter_map(volume).flat_map(sources).collect::<Vec<_>>()
-            });
-            for (key, file) in mounts.flat_map(|source| keys(source, around, namespace)).take(MAX_FILES) {
-                for path in [key.clone(), key.replace("--", "/")] {
-                    let path = format!("/{}/{path}", clean(at));
-                    let is_full = self.by_path.len() >= MAX_FILES;
-                    self.may_have_more |= is_full;
-                    if !is_full {
-                        self.by_path.entry(path).or_insert_with(|| file.clone());
-                    }
-                }
-            }
-        }
     }
 
     /// Why a file that a command starts is not known: its ConfigMap is absent, or has no such key, or there are too
@@ -199,8 +147,12 @@ impl Files {
         self
     }
 
+    /// Whether a ConfigMap fills the mount at this path, and ConfigMaps are read.
+    pub(crate) fn is_config_map(&self, at: &str) -> bool {
+        self.mounts.iter().any(|(mount, filled_by)| mount == at && filled_by.is_some())
+    }
+
     /// All files by path.
-    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &File)> {
         self.by_path.iter()
     }
@@ -323,7 +275,7 @@ fn mounted(at: &str, part: Option<&str>, path: &str) -> Option<String> {
 }
 
 /// A path without empty parts and dots.
-fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
     parts.collect::<Vec<_>>().join("/")
 }

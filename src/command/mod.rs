@@ -17,6 +17,7 @@ mod hostile;
 pub(crate) mod known;
 pub(crate) mod launchers;
 mod options;
+mod prepared;
 mod programs;
 pub(crate) mod purpose;
 pub(crate) mod python;
@@ -31,6 +32,7 @@ pub(crate) use arguments::{Arguments, Word};
 pub(crate) use environment::Environment;
 pub use shell::set_by_others;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -39,6 +41,7 @@ use self::container::Container;
 use self::run::{Budget, Run, Start};
 use crate::command::downloads::Downloads;
 use crate::command::files::Files;
+use crate::command::prepared::Prepared;
 use crate::command::python::Script;
 use crate::job::Gap;
 use crate::kinds::requests::Request;
@@ -240,7 +243,13 @@ pub(crate) fn launches(
     namespace: &str,
 ) -> Commands {
     let (containers, more) = container::ordered(groups, requests);
-    let mut read = Read { launches: Vec::new(), downloads: Downloads::default(), budget: Budget::new() };
+    let mut budget = Budget::of_preparations();
+    let prepared: BTreeMap<_, _> = groups
+        .iter()
+        .map(|group| (group.path.as_str(), prepared::prepared(group, &mut budget, around, namespace)))
+        .collect();
+    let (launches, downloads) = (Vec::new(), Downloads::default());
+    let mut read = Read { launches, downloads, prepared, budget: Budget::new() };
     if let Some(entrypoint) = entrypoint {
         // The first group is the head, where an entrypoint runs.
         let head = groups.first().map(|group| group.path.as_str());
@@ -261,13 +270,15 @@ pub(crate) fn launches(
 }
 
 /// What was read of the pods so far.
-struct Read {
+struct Read<'g> {
     launches: Vec<Launch>,
     downloads: Downloads,
+    /// By the path of the group.
+    prepared: BTreeMap<&'g str, Vec<Prepared>>,
     budget: Budget,
 }
 
-impl Read {
+impl Read<'_> {
     /// Reads a script that starts in a container of the head.
     fn entrypoint(
         &mut self,
@@ -278,7 +289,7 @@ impl Read {
     ) {
         let own = entrypoint.environment.into_iter().map(|(name, value)| (name, Word::known(value)));
         let environment = container.map(|container| Environment::of(container.spec, around, namespace));
-        let files = container.map(|c| Files::of(c.group.template, c.spec, around, namespace));
+        let files = container.map(|container| self.files(container, around, namespace));
         let environment = environment.unwrap_or_default();
         let started = shell::with(&environment, own.collect());
         let mut run = Run::new("entrypoint", files.unwrap_or_default(), &mut self.budget);
@@ -290,6 +301,15 @@ impl Read {
         self.downloads = run.downloads;
     }
 
+    /// The files that a container finds.
+    fn files(&self, container: &Container<'_>, around: &Surroundings, namespace: &str) -> Files {
+        let mut files = Files::of(container.group.template, container.spec, around, namespace);
+        if let Some(prepared) = self.prepared.get(container.group.path.as_str()) {
+            prepared::add(&mut files, prepared, container.spec);
+        }
+        files
+    }
+
     /// Reads what a container starts.
     fn container(&mut self, container: &Container<'_>, around: &Surroundings, namespace: &str) {
         let spec = container.spec;
@@ -298,7 +318,7 @@ impl Read {
         let environment = Environment::of(spec, around, namespace);
         let directory = spec.get("workingDir").and_then(Value::as_str).map(str::to_owned);
         let start = Start::of(&environment, directory);
-        let files = Files::of(container.group.template, spec, around, namespace);
+        let files = self.files(container, around, namespace);
         let mut run = Run::new(&place, files, &mut self.budget);
         run.starts_in(&environment);
         run.downloads = std::mem::take(&mut self.downloads);

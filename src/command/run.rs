@@ -59,6 +59,11 @@ impl Budget {
         }
     }
 
+    /// The work for what init containers prepare.
+    pub(crate) fn of_preparations() -> Self {
+        Self { bytes: 64 * 1024, statements: 500, scripts: 16 * 1024, tokens: 16_000, ..Self::new() }
+    }
+
     /// Notes a part that is not read.
     pub(crate) fn leave_out(&mut self, gap: Gap) {
         self.gap.get_or_insert(gap);

@@ -45,6 +45,15 @@ impl Surroundings {
             reads: Reads { config_maps: true, claims: true },
         }
     }
+
+    /// The same surroundings, with the ConfigMaps and documents of these objects in place of its own, if there are any.
+    pub(crate) fn with(&self, objects: &[Value], kinds: &Kinds) -> Self {
+        if objects.is_empty() {
+            return self.shared();
+        }
+        let Self { config_maps, documents, .. } = Self::of(objects, kinds);
+        Self { config_maps, documents, ..self.shared() }
+    }
 }
 
 /// The namespaces under which other objects of the stream find this one.

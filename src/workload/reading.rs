@@ -3,7 +3,8 @@
 //! Most objects train nothing, and to read them must cost almost no time. A kind made for training trains if it asks
 //! for accelerators or has annotations, unless its command is known for something else (a benchmark, a server, an
 //! evaluation). Any other kind trains if it asks for accelerators and its command reaches a training launcher, or if
-//! one of our annotations is there. The commands of an object without accelerators are not read. An object that asks
+//! one of our annotations says something about a training (its hardware alone does not). The commands of an object
+//! without accelerators are not read. An object that asks
 //! for accelerators and does not train is set [aside](Aside), with the cause.
 //!
 //! A program that no reader recognises may train adapters on quantized weights: its method is open, unless a person

@@ -152,6 +152,7 @@ const PACKAGES: &[&str] = &[
     "pyarrow",
     "pytorch_lightning",
     "random",
+    "ray",
     "re",
     "requests",
     "rich",
@@ -440,9 +441,15 @@ fn loads_unsloth(call: &Call) -> bool {
     call.name() == "from_pretrained" && UNSLOTH.contains(&class)
 }
 
+/// Trainers of Ray Train 2: they start a function on each worker, and train nothing themselves.
+const RAY_TRAINERS: &[&str] =
+    &["TorchTrainer", "DataParallelTrainer", "LightningTrainer", "AccelerateTrainer"];
+
 /// `Trainer`, `SFTTrainer`, and classes derived from them by name.
 fn is_trainer(name: &str) -> bool {
-    name.ends_with("Trainer") && name.starts_with(|c: char| c.is_ascii_uppercase())
+    name.ends_with("Trainer")
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && !RAY_TRAINERS.contains(&name)
 }
 
 /// Whether it imports a module that is none of the known packages.

@@ -43,12 +43,15 @@ pub(super) fn request(template: &Value, container: &Value, place: &str, resource
 
 /// The pod's class.
 pub(super) fn class(template: &Value) -> Class {
-    let spec = &template["spec"];
+    let Some(spec) = template.get("spec") else { return Class::BestEffort };
     let lists = ["containers", "initContainers"];
-    let containers = lists.iter().filter_map(|list| spec[list].as_array()).flatten().take(MOST);
+    let containers = lists.iter().filter_map(|list| spec.get(list)?.as_array()).flatten().take(MOST);
     let requests = |owner: &Value| {
-        let given = ["limits", "requests"].map(|list| &owner["resources"][list]);
-        given.iter().any(|given| ["cpu", "memory"].iter().any(|name| !given[name].is_null()))
+        let given = |list: &&str| owner.get("resources")?.get(list);
+        let asks = |given: &Value| {
+            ["cpu", "memory"].iter().any(|name| given.get(name).is_some_and(|v| !v.is_null()))
+        };
+        ["limits", "requests"].iter().filter_map(given).any(asks)
     };
     if requests(spec) || containers.into_iter().any(requests) { Class::Requested } else { Class::BestEffort }
 }

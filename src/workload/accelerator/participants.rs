@@ -9,7 +9,8 @@
 //!
 //! A launcher that starts processes in other pods (`mpirun`) has all accelerators. So has a command outside of any pod,
 //! and so has Ray. A group without a readable command may take part or not. Then there are two numbers, without the
-//! group and with it, and a job that fits with the larger number is not refused.
+//! group and with it, and a job that fits with the larger number is not refused. A group without a command takes part if
+//! the launch counts on its pods: the operator or the image starts them.
 //!
 //! An object may be one of many: one Pod or one Job for each node. A launch may count on more nodes than there are
 //! pods. Then the other pods are separate objects, and a job that fits among all nodes is not refused. If the kind
@@ -126,12 +127,21 @@ impl<'a> Participants<'a> {
         if nodes(launch).is_some_and(|nodes| own.pods == Some(nodes)) {
             return Self { requests: vec![within], ..Self::default() };
         }
+        let is_silent = |request: &Request<'_>| {
+            let mut there = launches.iter().filter(|other| other.group.as_deref() == Some(request.path));
+            there.all(|other| other.target == Target::Unknown)
+        };
+        let mut counted = requests.iter().filter(|request| is_own(request) || is_silent(request));
+        let counted = counted.try_fold(0u64, |sum, request| sum.checked_add(request.pods?));
+        let counts_silent = counted.is_some() && nodes(launch) == counted;
         let takes_part = |request: &Request<'_>| {
             let mut there = launches.iter().filter(|l| l.group.as_deref() == Some(request.path)).peekable();
             if is_own(request) {
                 TakesPart::Surely
             } else if component(request.path) != component(own.path) {
                 TakesPart::No
+            } else if counts_silent && is_silent(request) {
+                TakesPart::Surely
             } else if there.peek().is_none() {
                 if has_gap { TakesPart::Perhaps } else { TakesPart::No }
             } else if there.clone().any(|other| other.runs_the_same(launch)) {

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::Findings;
-use crate::job::keys::{KEYS, PREFIX};
-use crate::job::{InputError, Provenance, Source, nearest_key, out_of_range};
+use crate::job::keys::{KEYS, Key, PREFIX};
+use crate::job::{InputError, Provenance, Source, field, nearest_key, out_of_range};
 use crate::judgement::LONGEST_WARNING;
 use crate::printable::printable;
 
@@ -41,15 +41,22 @@ pub struct Annotations<'a> {
     path: &'a str,
 }
 
+/// Whether a key says what the job runs on, or its price. A server and a notebook have these too.
+fn is_about_hardware(name: &str) -> bool {
+    let group = |key: &Key| key.path().split('.').next().unwrap_or_default();
+    let key = KEYS.iter().find(|key| key.name == name);
+    key.is_some_and(|key| group(key) == field::ACCELERATOR.path() || group(key) == field::PRICE.path())
+}
+
 impl<'a> Annotations<'a> {
     /// Those of the workload itself, or of the template at `path`.
     pub fn of(object: &'a Value, path: &'a str) -> Self {
         Self { values: object.pointer("/metadata/annotations").and_then(Value::as_object), path }
     }
 
-    /// Whether any of them says something of a training job: an override or a mode alone does not.
+    /// Whether any of them says something of a training job: an override, a mode or the hardware alone does not.
     pub fn speak_of_training(self) -> bool {
-        self.ours().any(|(name, _)| name != OVERRIDE && name != MODE)
+        self.ours().any(|(name, _)| name != OVERRIDE && name != MODE && !is_about_hardware(name))
     }
 
     /// Whether another object has them. The user who submits this object may lack the right to read that one.

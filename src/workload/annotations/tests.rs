@@ -279,8 +279,11 @@ fn an_override_needs_a_reason() {
 }
 
 #[test]
-fn an_override_or_a_mode_alone_is_no_word_about_training() {
+fn an_override_a_mode_or_hardware_alone_is_no_word_about_training() {
     for (annotations, speak) in [
+        (json!({"weighbridge.dev/gpu-type": "H100-80GB", "weighbridge.dev/accelerator-count": "8"}), false),
+        (json!({"weighbridge.dev/price-per-gpu-hour": "2 USD"}), false),
+        (json!({"weighbridge.dev/gpu-type": "H100-80GB", "weighbridge.dev/tokens": "1T"}), true),
         (json!({"weighbridge.dev/override": "why not", "weighbridge.dev/mode": "off"}), false),
         (json!({"example.com/model": "x"}), false),
         (json!({"weighbridge.dev/layers": 7}), true),
