@@ -44,6 +44,16 @@ const WORDS: &[(&str, Cause)] = &[
     ("sdxl", Cause::Diffusion),
     ("vlm", Cause::Images),
     ("llava", Cause::Images),
+    ("resnet", Cause::Vision),
+    ("resnet18", Cause::Vision),
+    ("resnet50", Cause::Vision),
+    ("resnet101", Cause::Vision),
+    ("imagenet", Cause::Vision),
+    ("mnist", Cause::Vision),
+    ("cifar", Cause::Vision),
+    ("cifar10", Cause::Vision),
+    ("unet", Cause::Vision),
+    ("yolo", Cause::Vision),
 ];
 
 /// Names of programs that train nothing contain one of these words and no word of `TRAINS`.

@@ -44,6 +44,7 @@ pub(super) fn program(scopes: &Scopes<'_>, given: &dyn Given, steps: &mut usize)
     };
     let calls = scopes.sites.iter().map(|site| evaluation.call(site.call, site.scope, &site.under)).collect();
     let assigned = scopes.assigned.iter().filter_map(|assigned| evaluation.assignment(assigned)).collect();
+    let fields = evaluation.fields();
     *steps = evaluation.steps.get();
     let imports = scopes.all.iter().flat_map(|scope| scope.names.values().flatten());
     let packages = imports.filter_map(|binding| match binding.bound {
@@ -54,6 +55,7 @@ pub(super) fn program(scopes: &Scopes<'_>, given: &dyn Given, steps: &mut usize)
         calls,
         assigned,
         packages: packages.collect(),
+        fields,
         sets: scopes.sets.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
@@ -101,6 +103,28 @@ impl<'a> Evaluation<'_, 'a> {
             }
         }
         made
+    }
+
+    /// The defaults of the data classes' fields.
+    fn fields(&self) -> BTreeMap<String, Json> {
+        let mut fields: BTreeMap<String, Json> = BTreeMap::new();
+        let mut apart: Vec<&str> = Vec::new();
+        for (id, class) in self.scopes.all.iter().enumerate().filter(|(_, scope)| scope.is_data) {
+            for name in class.names.keys() {
+                let Value::Plain(default) = self.member(id, name, 0) else { continue };
+                if default.is_null() || fields.len() >= MOST_ELEMENTS || size(&default) > MOST_TEXT {
+                    continue;
+                }
+                if fields.get(*name).is_some_and(|known| *known != default) {
+                    apart.push(name);
+                }
+                fields.insert((*name).to_owned(), default);
+            }
+        }
+        for name in apart {
+            fields.remove(name);
+        }
+        fields
     }
 
     /// A statement that sets an attribute.

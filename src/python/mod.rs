@@ -85,6 +85,8 @@ pub(crate) struct Program {
     pub(crate) assigned: Vec<Assignment>,
     /// The packages that it imports, without submodules.
     pub(crate) packages: BTreeSet<String>,
+    /// The fields of its data classes that have a plain default. Without those that two classes have with different ones.
+    pub(crate) fields: BTreeMap<String, serde_json::Value>,
     /// The attributes that it sets: `training_args.bf16 = True`. A setting of this name may change later.
     pub(crate) sets: BTreeSet<String>,
 }

@@ -201,7 +201,9 @@ impl<'s> Expander<'s> {
 
     fn substitute(&mut self, command: &str, whole: &str, quoted: Quoted, split: bool, fields: &mut Fields) {
         let command = command.trim();
-        let known = if let Some(expression) = command.strip_prefix("expr ") {
+        let known = if command == "pwd" {
+            self.state.directory.as_deref().map(Text::known)
+        } else if let Some(expression) = command.strip_prefix("expr ") {
             let text = self.text(&expression.replace("\\*", "*").replace("'*'", "*"));
             let number = text.as_known().and_then(|text| arithmetic::evaluate(text, &|_| None));
             number.map(|number| Text::known(&number.to_string()))

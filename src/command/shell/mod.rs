@@ -369,8 +369,6 @@ impl Shell<'_, '_, '_> {
             "cd" | "pushd" => {
                 let to = rest.iter().find(|word| !word.shown().starts_with("--")).and_then(Text::as_known);
                 state.directory = to.map(|to| state.path(to)).filter(|path| path.starts_with('/'));
-                let known = state.directory.as_deref().map(|path| Value::Text(Text::known(path)));
-                state.set("PWD", known.unwrap_or(Value::Unknown));
             }
             "popd" => state.directory = None,
             // `read -r -d '' NAME <<EOF`: the whole document.

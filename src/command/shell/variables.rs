@@ -138,6 +138,9 @@ impl State {
     pub(crate) fn get(&self, name: &str) -> Option<Rc<Value>> {
         match self.variables.get(name) {
             Some(variable) => Some(Rc::clone(&variable.value)),
+            None if name == "PWD" && self.directory.is_some() => {
+                self.directory.as_deref().map(|path| Rc::new(Value::Text(Text::known(path))))
+            }
             None => (self.may_have_more || set_by_others(name)).then(|| Rc::new(Value::Unknown)),
         }
     }

@@ -3,7 +3,7 @@
 use super::given::{Given, degree};
 use super::{Choice, Notes, choice};
 use crate::frameworks::Profile;
-use crate::job::{Dispatcher, Schedule, Sharding, field};
+use crate::job::{Dispatcher, Placement, Schedule, Sharding, field};
 
 use crate::estimate::plan::Plan;
 
@@ -109,6 +109,8 @@ fn data_parallel(given: &Given<'_>, model: u64, notes: &mut Notes) -> u64 {
     }
     let data = count / model;
     match stated {
+        // Other models of the job have accelerators of their own.
+        Some(stated) if stated < data && has_models_elsewhere(given) => stated.max(1),
         Some(stated) if stated != data => {
             notes.warnings.push(format!(
                 "data-parallel is {stated}, but {count} accelerators and {model} a model replica make {data}"
@@ -117,6 +119,13 @@ fn data_parallel(given: &Given<'_>, model: u64, notes: &mut Notes) -> u64 {
         }
         _ => data.max(1),
     }
+}
+
+/// Whether a model that the objective needs has accelerators of its own.
+fn has_models_elsewhere(given: &Given<'_>) -> bool {
+    let roles = &given.roles;
+    let places = [roles.reference_model, roles.reward_model, roles.critic_model, roles.rollout_engine];
+    places.contains(&Some(Placement::Elsewhere))
 }
 
 /// The open degrees.

@@ -99,7 +99,9 @@ pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, c
                 claims.assume(field::finetuning::RANK, 8, "PEFT 0.17 default");
                 claims.open(field::finetuning::METHOD, Method::QLoRA);
             } else {
-                by.says(claims, field::finetuning::METHOD, Method::LoRA);
+                // A program that is known to quantize does so without a word.
+                let known = claims.get(field::finetuning::METHOD).filter(|method| *method == Method::QLoRA);
+                by.says(claims, field::finetuning::METHOD, known.unwrap_or(Method::LoRA));
             }
         }
     }

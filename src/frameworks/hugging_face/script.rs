@@ -37,7 +37,9 @@ use crate::frameworks::reading::config::{Config, ReadFile};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings as Places};
 use crate::frameworks::unsloth;
-use crate::job::{Cause, Framework, Loss, Method, Objective, Precision, Recompute, Sharding, field};
+use crate::job::{
+    Cause, Framework, Loss, Method, Objective, OpenField, Precision, Recompute, Sharding, field,
+};
 use crate::python::{Call, Program, Value};
 
 /// The classes that load a model of text.
@@ -93,6 +95,8 @@ const ADAPTERS: &[(&str, &str)] = &[
 ];
 /// Transformers' own trainers, without the word `Trainer`, and what people call classes derived from them.
 const OWN_TRAINERS: &[&str] = &["", "Seq2Seq", "Custom", "My", "Model", "HF", "Base"];
+/// The setting of checkpointing.
+const CHECKPOINTING: &str = "gradient_checkpointing";
 /// The setting under which the devices of the model's layers are kept.
 const DEVICE_MAP: &str = "device_map";
 /// The maps that put the layers of one model on all devices of a process.
@@ -336,6 +340,10 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
         if let Some(options) = super::file_of_options(launch, &places, claims) {
             places.add(Place::File(options));
         }
+        // What an option gives is read there.
+        let given =
+            file.tree.as_object().into_iter().flatten().filter(|(key, _)| places.has(&[key.as_str()]));
+        file.asked.borrow_mut().extend(given.map(|(key, _)| key.clone()));
         places.add(Place::File(file.clone()));
     } else if said.names_its_model() {
         places.add(Place::File(file.clone()));
@@ -346,6 +354,13 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
         places.add(Place::Options(&launch.arguments));
         places.add(Place::File(said.declared.clone()));
         places.add(Place::File(unknown));
+        // A default may be changed where this is not read.
+        claims.open_field(OpenField {
+            field: field::finetuning::METHOD.erased(),
+            leanest: Some(json!(Method::QLoRA)),
+            heaviest: None,
+            although_given: true,
+        });
     }
     if said.is_unsloth {
         claims.file(field::FRAMEWORK, Framework::Unsloth, &source, "from_pretrained");
@@ -355,6 +370,16 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
     }
     settings::read(FLAGS, &places, claims);
     settings::read(CHANGED, &places, claims);
+    // It makes adapters under a condition that is not known.
+    if file.tree.get("use_peft") == Some(&unknown()) {
+        claims.assume(field::finetuning::METHOD, Method::LoRA, source.key("LoraConfig"));
+        claims.open_field(OpenField {
+            field: field::finetuning::METHOD.erased(),
+            leanest: Some(json!(Method::QLoRA)),
+            heaviest: Some(json!(Method::Full)),
+            although_given: true,
+        });
+    }
     if peft::read(&places, false, claims).is_none() {
         if said.may_adapt {
             claims.open(field::finetuning::METHOD, Method::QLoRA);
@@ -408,7 +433,7 @@ fn loop_is_not_covered(said: &Said, claims: &mut Claims) {
     claims.beyond = claims.beyond.or(said.departs);
 }
 
-/// The defaults of the options that a program declares with argparse.
+/// The defaults of the options that a program declares with argparse, and of the fields of its data classes.
 fn declared(program: &Program) -> Map<String, Json> {
     let defaults = program.calls.iter().filter(|call| call.name() == "add_argument").filter_map(|call| {
         let name = call.positional.iter().find_map(|name| match name {
@@ -421,7 +446,8 @@ fn declared(program: &Program) -> Map<String, Json> {
             _ => None,
         }
     });
-    defaults.collect()
+    let fields = program.fields.iter().map(|(name, default)| (name.clone(), default.clone()));
+    fields.chain(defaults).collect()
 }
 
 /// The format of the computation. Programs ask the device which of the two 16-bit formats it has.
@@ -473,7 +499,17 @@ impl Settings<'_> {
             _ => unknown(),
         };
         let before = self.keys.get(key).filter(|before| **before != value);
-        let value = if before.is_some() { unknown() } else { value };
+        let is_on = |value: &Json| *value == Json::Bool(true);
+        let value = match before {
+            None => value,
+            // What turns checkpointing on anywhere turns it on.
+            Some(before)
+                if key == CHECKPOINTING && !before.is_string() && (is_on(&value) || is_on(before)) =>
+            {
+                Json::Bool(true)
+            }
+            Some(_) => unknown(),
+        };
         self.keys.insert(key.to_owned(), value);
     }
 
@@ -603,8 +639,10 @@ impl Settings<'_> {
         };
         // It turns checkpointing on. It does not turn it off.
         if on != Value::Plain(false.into()) {
-            self.keys.remove("gradient_checkpointing");
-            self.put("gradient_checkpointing", &on);
+            if self.keys.get(CHECKPOINTING) == Some(&Json::Bool(false)) {
+                self.keys.remove(CHECKPOINTING);
+            }
+            self.put(CHECKPOINTING, &on);
         }
     }
 }

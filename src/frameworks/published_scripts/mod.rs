@@ -139,8 +139,16 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(script) = script(launch) else { return };
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     (script.reads)(&settings, claims);
-    settings::assume(script.defaults, script.source, claims);
-    if !script.targets.is_empty() {
+    let full = claims.get(field::finetuning::METHOD) == Some(Method::Full);
+    let defaults = script.defaults.iter().copied();
+    let defaults: Vec<_> = defaults
+        .filter(|default| {
+            let is_method = default.field == field::finetuning::METHOD.erased();
+            !full || is_method || !field::FINETUNING.has(default.field)
+        })
+        .collect();
+    settings::assume(&defaults, script.source, claims);
+    if !full && !script.targets.is_empty() {
         claims.assume(field::finetuning::TARGETS, script.targets.to_vec(), script.source);
     }
     if script.divides_layers {

@@ -7,12 +7,27 @@ use crate::job::{Cause, field};
 
 /// Whether the launch is such a training.
 pub(super) fn recognises(launch: &Launch) -> bool {
-    purpose::why(launch).is_some()
+    why(launch).is_some()
+}
+
+/// Why it is not covered: its name and options, or its text.
+fn why(launch: &Launch) -> Option<Cause> {
+    purpose::why(launch).or_else(|| trains_on_images(launch).then_some(Cause::Vision))
+}
+
+/// Whether its text is a training loop over convolutions.
+fn trains_on_images(launch: &Launch) -> bool {
+    let Some(program) = launch.script.as_ref().and_then(|script| script.program.as_ref()) else {
+        return false;
+    };
+    let calls = |name: &str| program.calls.iter().any(|call| call.runs != Some(false) && call.name() == name);
+    let has_text_models = program.packages.contains("transformers") || program.packages.contains("diffusers");
+    !has_text_models && calls("backward") && (calls("Conv2d") || program.packages.contains("torchvision"))
 }
 
 /// Records why it is not covered.
 pub(super) fn read(launch: &Launch, claims: &mut Claims) {
     // A reader that names the objective covers it.
     let is_read = |cause: &Cause| claims.knows(field::OBJECTIVE) && purpose::is_an_objective(*cause);
-    claims.beyond = claims.beyond.or(purpose::why(launch).filter(|cause| !is_read(cause)));
+    claims.beyond = claims.beyond.or(why(launch).filter(|cause| !is_read(cause)));
 }
