@@ -1,5 +1,5 @@
 //! `OpenRLHF`: `deepspeed --module openrlhf.cli.train_sft --pretrain … --zero_stage 3`, `train_dpo`, `train_rm`,
-//! `train_kto`, `train_kd`, and `python -m openrlhf.cli.train_ppo_ray` on Ray.
+//! `train_kto`, `train_kd`, `train_ppo`, and `python -m openrlhf.cli.train_ppo_ray` on Ray.
 //!
 //! **Recognised** by its modules, or by `train_sft.py` with `--pretrain` and `--micro_train_batch_size`. Read from
 //! `openrlhf/cli` and `openrlhf/utils/deepspeed` of the release 0.8.5: DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048
@@ -9,6 +9,9 @@
 //! On Ray each model has its own accelerators, unless `--colocate_all_models` puts all of them on the actor's, or
 //! `--colocate_actor_ref` the reference. The actor is estimated: it is the model with the most states. A critic is trained
 //! where the advantage is `gae`, and the reference is needed where `init_kl_coef` is not zero.
+//!
+//! Without Ray (`train_ppo`, until the release 0.5) every process holds all four models, and the actor generates. The critic is
+//! trained with the actor's settings. Its size is the reward model's (`cli/train_ppo.py` in 0.5.2).
 
 pub(super) mod list;
 
@@ -165,7 +168,8 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     settings::assume(&[sharding], SOURCE, claims);
     match objective {
         Objective::Supervised => {}
-        Objective::PPO => on_ray(&settings, claims),
+        Objective::PPO if runs_on_ray(launch) => on_ray(&settings, claims),
+        Objective::PPO => on_the_same_devices(&settings, claims),
         objective => {
             claims.argument(field::OBJECTIVE, objective, "OpenRLHF");
             frozen_model(&settings, objective, claims);
@@ -205,8 +209,16 @@ fn is_on(setting: &Setting) -> bool {
     setting.truth() != Some(false)
 }
 
-/// The actor of a job on Ray, and what shares its accelerators.
-fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
+fn runs_on_ray(launch: &Launch) -> bool {
+    let is_ray = |name: &str| name.ends_with("_ray") || name.ends_with("_ray.py");
+    match &launch.target {
+        Target::Module(name) | Target::Script(name) => is_ray(name),
+        Target::Program(_) | Target::Unknown => false,
+    }
+}
+
+/// The objective that the estimate of the advantage makes.
+fn by_advantage(settings: &Settings<'_>, claims: &mut Claims) -> Objective {
     let estimator = settings.get(&["advantage_estimator", "algo.advantage.estimator"]);
     let named = estimator.as_ref().and_then(Setting::text);
     let objective = named.as_deref().and_then(|name| flags::one_of(ESTIMATORS, name));
@@ -214,6 +226,31 @@ fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
         Some((setting, objective)) => setting.says(claims, field::OBJECTIVE, objective),
         None => claims.argument(field::OBJECTIVE, Objective::PPO, "OpenRLHF"),
     }
+    objective.unwrap_or(Objective::PPO)
+}
+
+/// A job without Ray: all models in each process.
+fn on_the_same_devices(settings: &Settings<'_>, claims: &mut Claims) {
+    let objective = by_advantage(settings, claims);
+    objective::copied(field::roles::REFERENCE_MODEL, SOURCE, claims);
+    if settings.has(&["remote_rm_url"]) {
+        claims.assume(field::roles::REWARD_MODEL, Placement::Elsewhere, SOURCE);
+    } else {
+        settings::read(REWARD, settings, claims);
+        objective::copied(field::roles::REWARD_MODEL, SOURCE, claims);
+    }
+    if objective == Objective::PPO {
+        objective::copied(field::roles::CRITIC_MODEL, SOURCE, claims);
+    } else {
+        claims.assume(field::roles::CRITIC_MODEL, Placement::Elsewhere, SOURCE);
+    }
+    claims.assume(field::roles::ROLLOUT_ENGINE, Placement::Trained, SOURCE);
+    lengths(settings, claims);
+}
+
+/// The actor of a job on Ray, and what shares its accelerators.
+fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
+    let objective = by_advantage(settings, claims);
     let all = settings.get(&["colocate_all_models", "train.colocate_all"]).filter(is_on);
     let beside = ["colocate_actor_ref", "train.colocate_actor_ref"];
     let with_reference = all.clone().or_else(|| settings.get(&beside).filter(is_on));
@@ -237,7 +274,7 @@ fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
     } else {
         elsewhere(field::roles::REWARD_MODEL, claims);
     }
-    if all.is_some() && objective.unwrap_or(Objective::PPO) == Objective::PPO {
+    if all.is_some() && objective == Objective::PPO {
         objective::copied(field::roles::CRITIC_MODEL, SOURCE, claims);
     } else {
         elsewhere(field::roles::CRITIC_MODEL, claims);
@@ -260,18 +297,25 @@ fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
     actors(settings, claims);
 }
 
+/// A number, or the default. `None` if it cannot be read.
+fn number(settings: &Settings<'_>, names: &[&str], otherwise: u64) -> Option<u64> {
+    settings.get(names).map_or(Some(otherwise), |setting| setting.number())
+}
+
 /// The actor's own accelerators, and the lengths of its samples.
 fn actors(settings: &Settings<'_>, claims: &mut Claims) {
-    let number = |names: &[&str], otherwise: u64| {
-        settings.get(names).map_or(Some(otherwise), |setting| setting.number())
-    };
-    let each = number(&["actor_num_gpus_per_node", "actor.num_gpus_per_node"], 8);
-    let actors = number(&["actor_num_nodes", "actor.num_nodes"], 1).zip(each);
+    let each = number(settings, &["actor_num_gpus_per_node", "actor.num_gpus_per_node"], 8);
+    let actors = number(settings, &["actor_num_nodes", "actor.num_nodes"], 1).zip(each);
     if let Some(actors) = actors.and_then(|(nodes, each)| nodes.checked_mul(each)) {
         claims.assume(field::parallelism::DATA, actors, SOURCE);
     }
-    let prompt = number(&["prompt_max_len"], 1024);
-    let completion = number(&["generate_max_len", "rollout.max_new_tokens"], 1024);
+    lengths(settings, claims);
+}
+
+/// The lengths of the samples: a prompt and what is generated.
+fn lengths(settings: &Settings<'_>, claims: &mut Claims) {
+    let prompt = number(settings, &["prompt_max_len"], 1024);
+    let completion = number(settings, &["generate_max_len", "rollout.max_new_tokens"], 1024);
     if let Some((prompt, completion)) = prompt.zip(completion) {
         claims.assume(field::batch::SEQUENCE_LENGTH, prompt.saturating_add(completion), SOURCE);
         claims.assume(field::batch::COMPLETION_LENGTH, completion, SOURCE);
