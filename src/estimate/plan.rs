@@ -127,6 +127,8 @@ pub struct Plan {
     pub offload_activations: bool,
     /// Whether towers are trained with the model.
     pub train_towers: bool,
+    /// Whether every device holds the whole model before the ranks divide it.
+    pub loads_whole: bool,
 }
 
 /// Another model of the job.
@@ -206,18 +208,38 @@ pub struct Targets {
     pub up: bool,
     /// The feed-forward network's output.
     pub down: bool,
+    /// Gate and up of all experts of a layer, joined into one tensor.
+    pub joined_inputs: bool,
+    /// The outputs of all experts of a layer, joined into one tensor.
+    pub joined_outputs: bool,
 }
 
 impl Targets {
     /// Queries and values: PEFT's default for Llama-like models.
-    pub const QUERY_VALUE: Self =
-        Self { query: true, key: false, value: true, output: false, gate: false, up: false, down: false };
+    pub const QUERY_VALUE: Self = Self { query: true, value: true, ..Self::NONE };
     /// No linear layer.
-    pub const NONE: Self =
-        Self { query: false, key: false, value: false, output: false, gate: false, up: false, down: false };
+    pub const NONE: Self = Self {
+        query: false,
+        key: false,
+        value: false,
+        output: false,
+        gate: false,
+        up: false,
+        down: false,
+        joined_inputs: false,
+        joined_outputs: false,
+    };
     /// Every linear layer.
-    pub const ALL: Self =
-        Self { query: true, key: true, value: true, output: true, gate: true, up: true, down: true };
+    pub const ALL: Self = Self {
+        query: true,
+        key: true,
+        value: true,
+        output: true,
+        gate: true,
+        up: true,
+        down: true,
+        ..Self::NONE
+    };
 
     /// How many linear layers have an adapter.
     pub fn count(self) -> u64 {
@@ -227,10 +249,18 @@ impl Targets {
             .sum()
     }
 
-    /// Reads the target names of PEFT and others. An unknown name means all layers, the heaviest case.
+    /// Reads the target names of PEFT and others, with or without the module that has the layer. An unknown name means
+    /// all layers, the heaviest case. PEFT's `target_parameters` also name tensors of a module, as in
+    /// `mlp.experts.down_proj`. A router's adapter counts as nothing.
     pub fn named(names: &[String]) -> Self {
         names.iter().fold(Self::NONE, |mut targets, name| {
-            match name.trim() {
+            let (module, layer) = name.trim().rsplit_once('.').unwrap_or(("", name.trim()));
+            match layer {
+                "gate_up_proj" | "gate_proj" | "up_proj" if module.ends_with("experts") => {
+                    targets.joined_inputs = true;
+                }
+                "down_proj" if module.ends_with("experts") => targets.joined_outputs = true,
+                "weight" if module.ends_with("gate") || module.ends_with("router") => {}
                 "q_proj" | "query" | "q" | "wq" => targets.query = true,
                 "k_proj" | "key" | "k" | "wk" => targets.key = true,
                 "v_proj" | "value" | "v" | "wv" => targets.value = true,
@@ -469,6 +499,13 @@ fn adapters_of_layer(shape: &Shape, adapters: &Adapters, t: u64) -> u64 {
     let (h, q, k) = (shape.hidden, shape.query_width(), shape.key_width());
     let f = shape.experts.as_ref().map_or(shape.ffn, |e| e.ffn.saturating_mul(e.count));
     let targets = adapters.targets;
+    // One adapter has the rank once for every expert.
+    let joined = shape.experts.as_ref().map_or(0, |experts| {
+        let inputs = h.saturating_add(experts.ffn.saturating_mul(if shape.gated { 2 } else { 1 }));
+        let outputs = experts.ffn.saturating_add(h);
+        let width = [(targets.joined_inputs, inputs), (targets.joined_outputs, outputs)];
+        experts.count.saturating_mul(width.iter().filter(|(on, _)| *on).map(|(_, width)| *width).sum())
+    });
     let column = |on: bool, out: u64| if on { h.saturating_add(out.div_ceil(t)) } else { 0 };
     let row = |on: bool, input: u64| if on { input.div_ceil(t).saturating_add(h) } else { 0 };
     let widths = [
@@ -479,6 +516,7 @@ fn adapters_of_layer(shape: &Shape, adapters: &Adapters, t: u64) -> u64 {
         column(targets.gate && shape.gated, f),
         column(targets.up, f),
         row(targets.down, f),
+        joined.div_ceil(t),
     ];
     let widths = widths.iter().fold(0u64, |sum, width| sum.saturating_add(*width));
     adapters.rank.saturating_mul(widths)

@@ -181,10 +181,11 @@ words! {
     }
 }
 words! {
-    /// Where weights are while they are loaded: whole in the memory of every rank; whole in the memory of a node's first
-    /// rank; each rank reads its share; straight from the file to the accelerator.
+    /// Where weights are while they are loaded: whole in the memory of every rank; whole on every accelerator before the
+    /// ranks divide them; whole in the memory of a node's first rank; each rank reads its share; straight from the file to
+    /// the accelerator.
     Loading {
-        EveryRank = ["every-rank"], FirstRank = ["first-rank", "rank0"], Sharded = ["sharded"],
+        EveryRank = ["every-rank"], EveryDevice = ["every-device"], FirstRank = ["first-rank", "rank0"], Sharded = ["sharded"],
         Direct = ["direct", "device-map"],
     }
 }

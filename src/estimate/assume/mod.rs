@@ -55,7 +55,7 @@ use crate::frameworks::profile::memory::Pipeline;
 use crate::frameworks::profile::unknown;
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{
-    AnyField, Input, LayerKernels, Method, Objective, Optimizer, OptimizerImplementation, Precision,
+    AnyField, Input, LayerKernels, Loading, Method, Objective, Optimizer, OptimizerImplementation, Precision,
     Sharding, TrainingJob, ValueOf, field,
 };
 use crate::model::{Shape, ShapeError};
@@ -242,6 +242,7 @@ fn likely(given: &Given<'_>, device: Device, notes: &mut Notes) -> Result<Plan, 
         offload_parameters: offload.parameters.unwrap_or(false),
         offload_activations: offload.activations.unwrap_or(false),
         train_towers: given.finetuning.train_towers.unwrap_or(true),
+        loads_whole: job.host.as_ref().and_then(|host| host.loading) == Some(Loading::EveryDevice),
     };
     widths::load_as_saved(given, &mut plan, notes);
     plan.others = roles::others(given, &plan, notes);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! every rank    ranks × P × width
+//! every device  the same; quantized weights go straight to the devices: 0
 //! first rank    P × width
 //! sharded       ranks × P_rank × width
 //! direct        0
@@ -34,7 +35,7 @@ pub(super) fn loading(host: &HostPlan<'_>) -> Part {
     let copied = if host.maps && host.loaded_width <= SAVED { 0.0 } else { host.loaded_width };
     let whole = Bytes::of(host.parameters, copied);
     let bytes = match host.loading {
-        Loading::EveryRank => whole * host.ranks,
+        Loading::EveryRank | Loading::EveryDevice => whole * host.ranks,
         Loading::FirstRank => whole,
         Loading::Sharded => Bytes::of(host.rank_share, host.loaded_width) * host.ranks,
         Loading::Direct => Bytes::ZERO,

@@ -322,14 +322,19 @@ fn loading_of(plan: &Plan, asked: Option<Loading>, end: End) -> Loading {
     let may_fail = facts.first_rank_fails != Versions::Never && plan.framework_version.is_none();
     match asked {
         Some(Loading::FirstRank) if fails || (may_fail && end == End::Heavy) => Loading::EveryRank,
+        Some(Loading::EveryDevice) if is_quantized(plan) => Loading::Direct,
         Some(loading) => loading,
         None => usual_loading(plan, facts.loading, end),
     }
 }
 
+fn is_quantized(plan: &Plan) -> bool {
+    plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized.is_some())
+}
+
 /// How weights are loaded if the job does not say.
 fn usual_loading(plan: &Plan, usual: UsualLoading, end: End) -> Loading {
-    let quantized = plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized.is_some());
+    let quantized = is_quantized(plan);
     match (usual, plan.sharding) {
         (UsualLoading::Shares, _) => end.of([Loading::Direct, Loading::Direct, Loading::Sharded]),
         (UsualLoading::Whole, Sharding::ZeRO3) => {

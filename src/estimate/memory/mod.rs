@@ -16,7 +16,9 @@ mod floor;
 mod gradients;
 mod holes;
 mod instants;
+mod joined_experts;
 mod layers;
+mod loading;
 mod logits;
 mod optimizer;
 mod others;
@@ -123,11 +125,17 @@ pub fn stage_floor(plan: &Plan, stage: Stage) -> Bytes {
 /// The peak of one stage's ranks.
 pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, stage: Stage) -> Peak {
     let rank = RankParameters::of(plan, counted, stage);
-    if eager::is_eager(plan) {
-        peak_of(plan, counted, calibration, (stage, rank), &eager::instants(plan, counted, rank, stage))
+    peak_of(plan, counted, calibration, (stage, rank), &all_instants(plan, counted, rank, stage))
+}
+
+fn all_instants(plan: &Plan, counted: &Parameters, rank: RankParameters, stage: Stage) -> Vec<Instant> {
+    let mut instants = if eager::is_eager(plan) {
+        eager::instants(plan, counted, rank, stage).to_vec()
     } else {
-        peak_of(plan, counted, calibration, (stage, rank), &instants::instants(plan, counted, rank, stage))
-    }
+        instants::instants(plan, counted, rank, stage).to_vec()
+    };
+    joined_experts::add(plan, stage, &mut instants);
+    instants
 }
 
 /// The allocated memory on a stage at each instant.
@@ -139,15 +147,9 @@ pub fn instants(plan: &Plan, calibration: &Calibration, stage: Stage) -> Vec<(&'
         + others::others(plan, stage).iter().map(|other| other.bytes).sum()
         + calibration.workspaces(plan);
     // An instant that the plan does not have is empty.
-    let held = |instants: &[Instant]| {
-        let there = instants.iter().filter(|instant| instant.live() > Bytes::ZERO);
-        there.map(|instant| (instant.name, constant + instant.live())).collect()
-    };
-    if eager::is_eager(plan) {
-        held(&eager::instants(plan, &counted, rank, stage))
-    } else {
-        held(&instants::instants(plan, &counted, rank, stage))
-    }
+    let instants = all_instants(plan, &counted, rank, stage);
+    let there = instants.iter().filter(|instant| instant.live() > Bytes::ZERO);
+    there.map(|instant| (instant.name, constant + instant.live())).collect()
 }
 
 /// The figures of a stage's rank, from its instants.
@@ -215,5 +217,24 @@ fn peak_of(
         components: components.filter(|component| component.bytes > Bytes::ZERO).collect(),
         phases: Vec::new(),
     };
-    phases::with_generation(plan, rank, training, held, runtime)
+    let trained = phases::with_generation(plan, rank, training, held, runtime);
+    match loading::whole(plan, rank) {
+        Some(whole) if whole + runtime > trained.needed => while_loading(whole, runtime, stage),
+        _ => trained,
+    }
+}
+
+/// The figures while the whole model is on the device.
+fn while_loading(whole: Bytes, runtime: Bytes, stage: Stage) -> Peak {
+    let part = |(name, bytes)| Component { name, bytes };
+    Peak {
+        allocated: whole,
+        reserved: whole,
+        process: whole + runtime,
+        needed: whole + runtime,
+        stage: stage.index,
+        instant: loading::NAME,
+        components: [("weights", whole), ("context and libraries", runtime)].map(part).to_vec(),
+        phases: Vec::new(),
+    }
 }

@@ -61,8 +61,12 @@ pub(super) fn input_kept(plan: &Plan) -> InputKept {
 /// Whether a layer's experts are quantized. bitsandbytes replaces linear layers, and experts that are joined into one tensor
 /// are none.
 pub(super) fn covers_experts(plan: &Plan) -> bool {
-    let joined = plan.profile.experts.joined.is_some_and(|joined| plan.is_of(joined.versions));
-    quantized(plan).is_some_and(|quantized| !joined || quantized.joined_experts)
+    quantized(plan).is_some_and(|quantized| !joins_experts(plan) || quantized.joined_experts)
+}
+
+/// Whether a layer's experts are one tensor.
+pub(super) fn joins_experts(plan: &Plan) -> bool {
+    plan.profile.experts.joined.is_some_and(|joined| plan.is_of(joined.versions))
 }
 
 /// Whether the output layer is quantized too.

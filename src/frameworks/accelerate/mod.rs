@@ -137,6 +137,7 @@ fn zero(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
         Some(setting) => {
             if let Some(sharding) = setting.text().and_then(|text| deepspeed::stage(&text)) {
                 hand_on(&setting, field::parallelism::SHARDING, sharding, claims);
+                zero_init(settings, sharding, claims);
             }
         }
         None => claims.assume(field::parallelism::SHARDING, Sharding::ZeRO2, SOURCE),
@@ -153,6 +154,14 @@ fn zero(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
         settings.get(&["gradient_accumulation_steps", "deepspeed_config.gradient_accumulation_steps"]);
     if let Some((steps, setting)) = steps.and_then(|setting| Some((setting.number()?, setting))) {
         claims.accumulation = Some((steps, setting.source(claims)));
+    }
+}
+
+/// Under ZeRO 3 the model is divided while it is built, unless `zero3_init_flag` is off.
+fn zero_init(settings: &Settings<'_>, sharding: Sharding, claims: &mut Claims) {
+    let flag = settings.get(&["zero3_init_flag", "deepspeed_config.zero3_init_flag"]);
+    if let Some(flag) = flag.filter(|flag| sharding == Sharding::ZeRO3 && flag.truth() == Some(false)) {
+        hand_on(&flag, field::host::LOADING, Loading::EveryDevice, claims);
     }
 }
 

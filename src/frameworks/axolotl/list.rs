@@ -41,7 +41,7 @@ pub(in crate::frameworks) static LIST: List = List {
         ),
         opens("lora_modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens(
-            "lora_target_parameters peft_trainable_token_indices peft_use_dora",
+            "peft_trainable_token_indices peft_use_dora",
             &[Subject::Trained],
             "more parameters are trained than those of the adapters",
         ),

@@ -16,14 +16,15 @@
 pub(super) mod list;
 
 use crate::command::Launch;
-use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::{objective, peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::{accelerate, deepspeed};
 use crate::job::{
-    Attention, Cause, Framework, LayerKernels, Loss, Method, Objective, Precision, Recompute, Sharding, field,
+    Attention, Cause, Framework, LayerKernels, Loading, Loss, Method, Objective, OpenField, Precision,
+    Recompute, Sharding, field,
 };
 
 const SOURCE: &str = "axolotl 0.10 default";
@@ -61,6 +62,16 @@ const KEYS: Table = &[
     ),
 ];
 
+/// The strategy of FSDP's first version.
+const STRATEGY: [&str; 2] = ["fsdp_config.sharding_strategy", "fsdp_config.fsdp_sharding_strategy"];
+
+/// Weights that are not loaded.
+const RANDOM: [&str; 3] = ["reinit_weights", "random_init_weights", "random_init"];
+
+/// Loading on the first rank alone.
+const FIRST_RANK: [&str; 2] =
+    ["fsdp_config.cpu_ram_efficient_loading", "fsdp_config.fsdp_cpu_ram_efficient_loading"];
+
 /// Keys of models that also read images.
 const IMAGES: &[&str] = &["processor_type", "image_size", "image_resize_algorithm"];
 
@@ -94,6 +105,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         plugins.says(claims, field::LOSS, Loss::Fused);
     }
     liger(&settings, claims);
+    if settings.get(&RANDOM).is_some_and(|setting| setting.truth() != Some(false)) {
+        random(claims);
+    }
     if settings.has(&["unfrozen_parameters"]) {
         claims.beyond = Some(Cause::PartlyFrozen);
     }
@@ -130,18 +144,60 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if launched && !["deepspeed", "fsdp", "fsdp_config"].iter().any(|key| settings.has(&[key])) {
         claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE);
     }
+    let strategy = settings.get(&STRATEGY).and_then(|setting| Some((setting.text()?, setting)));
+    if let Some((sharding, setting)) =
+        strategy.and_then(|(text, setting)| Some((accelerate::strategy_of(&text)?.0, setting)))
+    {
+        setting.says(claims, field::parallelism::SHARDING, sharding);
+    }
     if settings.has(&["fsdp_config"]) {
         claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);
     }
     objective(&settings, claims);
     training_arguments::steps_at_once(&settings, claims);
     training_arguments::loads_directly(SOURCE, claims);
+    loading(&settings, claims);
     let defaults = [
         field::batch::SEQUENCE_LENGTH.is(512),
         field::batch::MICRO_BATCH_SIZE.is(1),
         field::RECOMPUTE.is(Recompute::None),
     ];
     settings::assume(&defaults, SOURCE, claims);
+}
+
+/// Weights that are made, not loaded, have the format of the model's configuration, or fp32, by the version of Transformers
+/// (`PreTrainedModel._from_config`).
+fn random(claims: &mut Claims) {
+    let format = |format: Precision| Some(serde_json::json!(format));
+    claims.open_field(OpenField {
+        field: field::PARAMETER_PRECISION.into(),
+        leanest: format(Precision::BF16),
+        heaviest: format(Precision::FP32),
+        although_given: true,
+    });
+}
+
+/// Under FSDP quantized weights go whole to every device, unless the first rank loads them alone. Others stay on the host
+/// until they are divided, unless the job asks for what axolotl did before 0.12.
+fn loading(settings: &Settings<'_>, claims: &mut Claims) {
+    let sharding = claims.get(field::parallelism::SHARDING);
+    if !matches!(sharding, Some(Sharding::FSDP | Sharding::HSDP)) {
+        return;
+    }
+    let on_the_first = settings.get(&FIRST_RANK).filter(|setting| setting.truth() != Some(false));
+    let quantized = claims.get(field::finetuning::METHOD) == Some(Method::QLoRA);
+    if let Some(setting) = on_the_first {
+        if setting.truth() == Some(true) {
+            setting.says(claims, field::host::LOADING, Loading::FirstRank);
+        }
+    } else if let Some(moved) = settings.get(&["experimental_skip_move_to_device"])
+        && moved.truth() == Some(false)
+        && !quantized
+    {
+        moved.says(claims, field::host::LOADING, Loading::EveryDevice);
+    } else if quantized {
+        claims.assume(field::host::LOADING, Loading::EveryDevice, SOURCE);
+    }
 }
 
 /// `rl:` and `reward_model:` name another objective, trained by TRL's trainers with their arguments in `trl:`.

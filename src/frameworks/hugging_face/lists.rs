@@ -37,11 +37,6 @@ pub(in crate::frameworks) static TRL: List = List {
         inert("use_transformers_paged max_model_len", "it generates, it does not train"),
         opens("lora_modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens("use_dora", &[Subject::Trained], "DoRA keeps more for each adapter"),
-        opens(
-            "lora_target_parameters",
-            &[Subject::Trained],
-            "adapters on parameters that are no linear layers",
-        ),
         opens("loss_type", &[Subject::Kernels], "chunked_nll is a chunked loss"),
         inert("lora_r lora_dropout lora_target_modules", "a setting of adapters, which use_peft turns on"),
     ],

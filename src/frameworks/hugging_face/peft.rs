@@ -15,6 +15,8 @@ const SWITCHES: &[&str] =
     &["use_peft", "use_lora", "lora", "lora_enable", "enable_lora", "with_lora", "use_peft_lora"];
 const RANK: &[&str] = &["lora_r", "lora_rank", "lora_dim", "lora_config.r", "ds.lora.rank", "r"];
 const TARGETS: &[&str] = &["lora_target_modules", "target_modules", "ds.lora.target_modules", "lora_target"];
+/// Tensors inside modules that have adapters, such as the joined experts of a layer.
+const PARAMETERS: &[&str] = &["lora_target_parameters", "target_parameters"];
 const FOUR_BITS: &[&str] =
     &["load_in_4bit", "ds.load_in_4bit", "use_4bit", "use_4bit_quantization", "use_qlora", "qlora", "q_lora"];
 const EIGHT_BITS: &[&str] = &["load_in_8bit", "use_8bit", "use_8bit_quantization"];
@@ -128,9 +130,31 @@ pub(crate) fn keeps_precision(double: bool, source: &str, claims: &mut Claims) {
     }
 }
 
-/// The layers with adapters: names, or all of them. A pattern stays open.
+/// The layers with adapters: names, or all of them. A pattern stays open. Names of tensors add to them.
 fn targets(settings: &Settings<'_>, claims: &mut Claims) {
-    let Some(setting) = settings.get(TARGETS) else { return };
+    let (layers, tensors) = (settings.get(TARGETS), settings.get(PARAMETERS));
+    let tensors = tensors.as_ref().and_then(|setting| Some((names_of(setting)?, setting)));
+    let Some(setting) = layers else {
+        if let Some((tensors, setting)) = tensors {
+            setting.says(claims, field::finetuning::TARGETS, tensors);
+        }
+        return;
+    };
+    let all = ["all", "all-linear", "all_linear", "ALL"];
+    match names_of(&setting) {
+        Some(names) if names.iter().any(|name| all.contains(&name.as_str())) && names.len() == 1 => {
+            setting.says(claims, field::finetuning::TARGETS, vec!["all-linear"]);
+        }
+        Some(mut names) => {
+            names.extend(tensors.into_iter().flat_map(|(tensors, _)| tensors));
+            setting.says(claims, field::finetuning::TARGETS, names);
+        }
+        None => claims.unparsed(field::finetuning::TARGETS),
+    }
+}
+
+/// The names in a list. `None` if there are none, or if they are a pattern.
+fn names_of(setting: &Setting) -> Option<Vec<String>> {
     let words = match &setting.value {
         serde_json::Value::Array(words) => {
             words.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" ")
@@ -138,11 +162,5 @@ fn targets(settings: &Settings<'_>, claims: &mut Claims) {
         _ => setting.text().unwrap_or_default(),
     };
     let named = words.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-., []'\"".contains(&b));
-    match flags::list(&words).filter(|_| named) {
-        Some(_) if ["all", "all-linear", "all_linear", "ALL"].contains(&words.trim()) => {
-            setting.says(claims, field::finetuning::TARGETS, vec!["all-linear"]);
-        }
-        Some(names) => setting.says(claims, field::finetuning::TARGETS, names),
-        None => claims.unparsed(field::finetuning::TARGETS),
-    }
+    flags::list(&words).filter(|_| named)
 }

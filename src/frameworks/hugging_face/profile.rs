@@ -54,7 +54,7 @@ pub(crate) static PROFILE: Profile = Profile {
         ..Experts::ALL_TO_ALL
     },
     fine_tuning: FineTuning { rest_in_fp32: true, adapters_apart: true, ..FineTuning::PLAIN },
-    open_versions: Some(Ends { lean: "5.0", heavy: "4.38" }),
+    open_versions: Some(Ends { lean: "5.0", heavy: "4.48" }),
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Transformers { run_by: Loop::Trainer, logits: Logits::TRANSFORMERS },
     gradients: Gradients::LAZY,

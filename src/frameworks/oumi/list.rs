@@ -26,6 +26,5 @@ pub(in crate::frameworks) static LIST: List = List {
         ),
         inert("segment_length", "the making of samples"),
         opens("lora_modules_to_save", &[Subject::Trained], "modules that are trained whole"),
-        opens("lora_target_parameters", &[Subject::Trained], "parameters with adapters beside the layers"),
     ],
 };

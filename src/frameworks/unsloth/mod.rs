@@ -5,7 +5,7 @@
 //! | loss | the output layer and the cross-entropy in chunks; the logits are never whole | `unsloth_fused_ce_loss` |
 //! | layers | norms, SwiGLU, rotary positions and adapters in kernels that keep as much as Liger's | `kernels/` |
 //! | checkpointing `"unsloth"` | the input of each layer is on the host; two are on the device | `UnslothCheckpointFunction` |
-//! | four bits | scales quantized again, the linear layers of experts too | `BitsAndBytesConfig` in `models/llama.py` |
+//! | four bits | scales quantized again, the linear layers of experts too, one by one | `BitsAndBytesConfig` in `models/llama.py` |
 //! | the other weights | keep the format in which they are loaded; adapters are fp32 | `prepare_model_for_training` |
 //! | full fine-tuning | weights and gradients are bf16, unless `float32_mixed_precision` is set | `FastModel.from_pretrained` |
 //!
@@ -22,7 +22,7 @@ pub(super) mod list;
 
 use crate::frameworks::hugging_face;
 use crate::frameworks::profile::Profile;
-use crate::frameworks::profile::defaults::{FineTuning, TrainedWeights, UsualLoss};
+use crate::frameworks::profile::defaults::{Experts, FineTuning, TrainedWeights, UsualLoss};
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::{self, Setting, Settings};
@@ -41,6 +41,7 @@ pub(crate) static PROFILE: Profile = Profile {
     loss: UsualLoss::FusedInPlace,
     fine_tuning: FineTuning { adapters_joined: true, ..FineTuning::PLAIN },
     open_versions: None,
+    experts: Experts::ALL_TO_ALL,
     ..hugging_face::profile::PROFILE
 };
 
