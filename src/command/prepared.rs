@@ -11,6 +11,9 @@
 //! the file `data/prepare.py`. A loop over `ls` cannot be followed. So if the script names both folders, changes no file,
 //! and no copy was read, each key is taken to be copied, under its own name and under the unfolded one.
 
+use std::cell::LazyCell;
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::environment::Environment;
@@ -23,6 +26,8 @@ use crate::surroundings::Surroundings;
 const MOST_INIT: usize = 8;
 /// The most files of a pod that are kept.
 const MOST_FILES: usize = 256;
+/// What a file costs of the budget, in bytes.
+const A_FILE: usize = 64;
 /// Programs that change a file in its place.
 const CHANGES: &[&str] = &["sed -i", "envsubst", "patch ", "perl -", "yq ", "jq "];
 
@@ -38,8 +43,19 @@ pub(super) fn prepared(
 ) -> Vec<Prepared> {
     let containers = group.template.get("spec").into_iter().flat_map(|spec| list(spec, "initContainers"));
     let mut all = Vec::new();
-    for spec in containers.take(MOST_INIT) {
+    let shared = LazyCell::new(|| {
+        let later = group.template.get("spec").into_iter().flat_map(|spec| list(spec, "containers"));
+        later.take(MOST_FILES).flat_map(mounts).map(|mount| mount.volume).collect::<BTreeSet<_>>()
+    });
+    let shares = |spec: &&Value| mounts(spec).any(|mount| shared.contains(mount.volume));
+    for spec in containers.take(MOST_INIT).filter(shares) {
+        if !budget.bytes(A_FILE) {
+            break;
+        }
         let before = Files::of(group.template, spec, around, namespace);
+        if !budget.bytes(A_FILE * before.iter().count()) {
+            break;
+        }
         let mut files = before.clone();
         for mount in mounts(spec) {
             for (path, file) in of_volume(&all, mount) {
