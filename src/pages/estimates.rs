@@ -130,6 +130,11 @@ pub fn one(estimate: &TrainingEstimate) -> String {
         format!("<p class=\"about\">{}</p>\n", text(&about.join(" · "))),
         format!("<p class=\"decision\">{} {}</p>\n", badge(&status), text(&message)),
         section("Memory of each GPU", &memory.unwrap_or_default()),
+        filled(
+            "Memory that was in use",
+            &["pod", "most on one GPU", "times the prediction"],
+            &observed(&status),
+        ),
         section("Time and cost", &list(times(&status).into_iter())),
         filled("What would fit", &["change", "needs", "days"], &advice),
         section("Memory and disk of the pod", &resources),
@@ -220,6 +225,16 @@ fn jobs(estimates: &[TrainingEstimate]) -> String {
 fn state(status: &TrainingEstimateStatus) -> Option<String> {
     let ended = status.outcome.as_ref().map(|outcome| outcome.kind.clone());
     ended.or_else(|| status.running_since.as_ref().map(|_| "running".to_owned()))
+}
+
+/// The rows of the pods that used the most memory. The first has the ratio to the prediction.
+fn observed(status: &TrainingEstimateStatus) -> Vec<Vec<String>> {
+    let Some(observed) = &status.observed else { return Vec::new() };
+    let used = |bytes: i64| Bytes(u64::try_from(bytes).unwrap_or_default()).to_string();
+    let ratio = observed.ratio_milli.map(|milli| format!("{:.2}", milli as f64 / 1000.0)).unwrap_or_default();
+    let ratios = std::iter::once(ratio).chain(std::iter::repeat(String::new()));
+    let pods = observed.pods.iter().zip(ratios);
+    pods.map(|(pod, ratio)| vec![pod.name.clone(), used(pod.peak_bytes), ratio]).collect()
 }
 
 /// The lines about time and cost.
@@ -392,6 +407,21 @@ mod tests {
     fn a_job_has_its_bar_its_parts_and_the_way_back() {
         let page = one(&estimate("a", "large", "OutOfMemory", 97));
         for part in ["<svg", "weights", "needs 97.0 GiB", "href=\"../../\"", "OutOfMemory"] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_was_observed_has_its_pods_and_their_ratio_to_the_prediction() {
+        let mut observed = estimate("a", "large", "Fits", 60);
+        assert!(!one(&observed).contains("in use"), "nothing was observed");
+        if let Some(status) = &mut observed.status {
+            let pods = json!([{"name": "large-0", "peakBytes": 62_i64 << 30}, {"name": "large-1", "peakBytes": 9_i64 << 30}]);
+            let seen = json!({"peakBytes": 62_i64 << 30, "ratioMilli": 1033, "source": "M", "pods": pods});
+            status.observed = serde_json::from_value(seen).unwrap();
+        }
+        let page = one(&observed);
+        for part in ["Memory that was in use", "large-0", "62.0 GiB", "1.03", "large-1", "9.0 GiB"] {
             assert!(page.contains(part), "{part}: {page}");
         }
     }
