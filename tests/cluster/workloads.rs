@@ -313,7 +313,7 @@ async fn the_longest_searched_lists_stay_within_the_cost_of_an_expression() -> R
     };
     let resources = many(16, "smarter-devices/a");
     let container = json!({"resources": {"limits": resources, "requests": resources}});
-    let containers = Value::Array(vec![container; 16]);
+    let containers = Value::Array(vec![container; 8]);
     let template = json!({
         "metadata": {"annotations": many(64, "example.com/a")},
         "spec": {"containers": containers, "initContainers": containers},
