@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-hostile fuzz fuzz-smoke sbom reproducible lint check bench bench-webhook generate options fit-time controlplane neighbours test-neighbours browser image-check
+.PHONY: help demo test test-faults test-hostile fuzz fuzz-smoke sbom reproducible lint check bench bench-webhook generate options fit-time controlplane neighbours test-neighbours test-oldest browser image-check
 
 CARGO ?= cargo
 
@@ -26,6 +26,15 @@ test: controlplane ## run every test, the real control plane and a browser inclu
 test-faults: controlplane ## break the cluster around the gate under load: what is lost or wrong, and for how long (about 10 minutes)
 	@previous=$$(tests/faults/previous) && \
 	WEIGHBRIDGE_PREVIOUS=$$previous $(CARGO) test --test kubernetes -- faults:: --ignored --test-threads=1 --nocapture
+
+test-oldest: controlplane ## run the suites on a cluster that need no chart once more, on the oldest supported Kubernetes (about 15 minutes)
+	@assets=$$(tests/controlplane/build oldest --print) && \
+	KUBEBUILDER_ASSETS=$$assets $(CARGO) test --test kubernetes -- harness::the_server_says_that_it_is_the_oldest --ignored && \
+	KUBEBUILDER_ASSETS=$$assets $(CARGO) test --test kubernetes -- cluster:: $(addprefix --skip ,$(NOT_ON_THE_OLDEST))
+
+# Tests of what 1.30 does not have: claims of devices (stable since 1.34), and fields of a definition to select by (since 1.31;
+# 1.30 drops them, so kubectl finds the definition changed each time).
+NOT_ON_THE_OLDEST = a_claim_that_is_created_later only_objects_that_ask_for_an_accelerator a_kind_that_is_installed_later
 
 test-neighbours: controlplane neighbours ## run what is tested beside the real programs of others (about 5 minutes)
 	$(CARGO) test --test kubernetes -- neighbours:: --ignored

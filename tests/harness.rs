@@ -51,6 +51,18 @@ async fn the_server_says_that_it_is_v1_37_2() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "only `make test-oldest` runs it on the oldest supported version"]
+async fn the_server_says_that_it_is_the_oldest_that_the_chart_allows() -> Result<()> {
+    let chart = fs::read_to_string("charts/weighbridge/Chart.yaml")?;
+    let allowed =
+        chart.lines().find_map(|line| line.strip_prefix("kubeVersion: \">=")).context("no kubeVersion")?;
+    let oldest = allowed.split('.').take(2).collect::<Vec<_>>().join(".");
+    let version = ControlPlane::shared().await?.admin()?.apiserver_version().await?;
+    assert_eq!(format!("{}.{}", version.major, version.minor), oldest);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_view_user_lists_but_does_not_create() -> Result<()> {
     let namespace = ControlPlane::shared().await?.namespace(&[]).await?;
     let maps: Api<ConfigMap> = Api::namespaced(namespace.view_user().await?, namespace.name());
