@@ -46,6 +46,9 @@ const FLAGS: Table = &[
     &flag(&["offload"], field::offload::OPTIMIZER, Takes::Switch(true)),
 ];
 
+/// The model that step 3 trains, to be shown.
+const ACTOR: Table = &[&flag(&["actor_model_name_or_path"], field::model::NAME, Takes::Text)];
+
 /// DeepSpeed moves parameters only where it divides them.
 const UNDER_STAGE_3: Table = &[&flag(&["offload"], field::offload::PARAMETERS, Takes::Switch(true))];
 
@@ -64,6 +67,12 @@ const DEFAULTS: &[Assignment] = &[
 /// Whether it is its launch.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     step(launch).is_some()
+}
+
+/// Whether the program lies in the folder of a step.
+fn in_a_step(launch: &Launch) -> bool {
+    let Target::Script(path) = &launch.target else { return false };
+    STEPS.iter().any(|(step, _)| path.contains(&format!("{step}/")))
 }
 
 /// What the step trains for.
@@ -93,6 +102,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     claims.argument(field::FRAMEWORK, Framework::DeepSpeed, "DeepSpeed-Chat");
     if objective == Objective::PPO {
+        settings::read(ACTOR, &settings, claims);
         claims.beyond = claims.beyond.or(Some(Cause::ReinforcementLearning));
         return;
     }
@@ -112,6 +122,11 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         None => Some((1, SOURCE.into())),
     };
     adapters(&settings, claims);
+    if !in_a_step(launch) {
+        // A copy may have other defaults.
+        claims.open(field::batch::MICRO_BATCH_SIZE, 1);
+        claims.open(field::RECOMPUTE, Recompute::Full);
+    }
     match objective {
         Objective::Supervised => {}
         Objective::DPO => {

@@ -388,6 +388,10 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
         }
     }
     training_arguments::read(launch, &places, claims);
+    if said.may_adapt {
+        // A module of its own may turn checkpointing on.
+        claims.open(field::RECOMPUTE, Recompute::Full);
+    }
     if places.text(&[DEVICE_MAP]).is_some_and(|map| DIVIDING_MAPS.contains(&map.as_str())) {
         claims.layers_over_devices = Some(source.key(DEVICE_MAP));
     }

@@ -135,7 +135,10 @@ fn accelerator(program: &Program, call: &Call, put: &mut impl FnMut(&str, &Value
         Some(_) => Err(()),
     };
     match (plugin("fsdp_plugin"), plugin("deepspeed_plugin")) {
-        (Ok(None), Ok(None)) if call.may_have_more => put(WRAPPER, &word("launcher")),
+        // A variable that the program sets may turn sharding on.
+        (Ok(None), Ok(None)) if call.may_have_more || program.sets.contains("environ") => {
+            put(WRAPPER, &word("launcher"));
+        }
         (Ok(None), Ok(None)) => put(WRAPPER, &word("accelerator")),
         (Ok(Some(plugin)), _) if plugin.name() == "FullyShardedDataParallelPlugin" => {
             put(WRAPPER, &word(fully_shards(plugin)));
