@@ -60,9 +60,16 @@ fn is_single(tape: &Tape, plan: &Plan, logits: Tensor) -> bool {
     converted || tape.width(logits) >= 4
 }
 
-/// Whether another model runs on the same tokens while the trained model's logits are alive.
+/// Whether another model runs on the same tokens while the trained model's logits are alive. Where samples are generated, the
+/// reference reads them before the step: TRL's `_generate_and_score_completions` (0.24), verl's `compute_ref_log_prob` (0.5),
+/// OpenRLHF's experience maker (0.8).
 fn is_compared(plan: &Plan) -> bool {
-    plan.others.iter().any(|other| other.role == Role::Reference && other.placement != Placement::Elsewhere)
+    let before = ObjectiveProfile::of(plan.objective).generates;
+    !before
+        && plan
+            .others
+            .iter()
+            .any(|other| other.role == Role::Reference && other.placement != Placement::Elsewhere)
 }
 
 /// The head's passes, after the final norm.
