@@ -17,6 +17,7 @@ mod measured;
 mod objectives;
 mod oracle;
 mod published;
+mod reports;
 mod score;
 mod shown;
 mod statistics;
