@@ -37,9 +37,13 @@ async fn create_carol(yard: &Yard<'_>) -> Result<String> {
     Ok(name)
 }
 
+/// A uid is random, and may hold a canary by chance.
 fn quiet(what: &str, text: &str) -> Result<()> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let is_uid = |word: &str| word.len() == 36 && word.matches('-').count() == 4;
+    let told: Vec<String> = words.filter(|word| !is_uid(word)).map(str::to_lowercase).collect();
     for canary in CANARIES {
-        ensure!(!text.to_lowercase().contains(canary), "{what} tells {canary}: {text}");
+        ensure!(!told.iter().any(|word| word.contains(canary)), "{what} tells {canary}: {text}");
     }
     Ok(())
 }
