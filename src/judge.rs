@@ -13,6 +13,7 @@ mod figures;
 mod host;
 mod host_advice;
 mod host_storage;
+mod key;
 mod lints;
 mod room;
 mod shown;
@@ -42,6 +43,7 @@ use crate::verdict::{Distribution, decide};
 use crate::workload::{self, Aside, PodOffer, Reading, Readings, Unread};
 
 use capacity::Capacity;
+pub use key::JudgementKey;
 use shown::Shown;
 
 /// Judges a workload, or a `TrainingEstimate`.

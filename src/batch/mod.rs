@@ -1,8 +1,9 @@
 //! Judges the objects of a stream: each workload that asks for accelerators once, with the other objects as its
-//! surroundings.
+//! surroundings. Workloads that differ in nothing that decides share one judgement.
 
 mod annotations;
 mod argo;
+mod distinct;
 mod other_kinds;
 pub(crate) mod settings;
 mod stages;
@@ -21,6 +22,7 @@ use crate::kinds::Kinds;
 use crate::policy::Policy;
 use crate::report::{Entry, Forecast, Place};
 use crate::surroundings::Surroundings;
+use distinct::Distinct;
 use other_kinds::Other;
 pub use stages::stages;
 
@@ -38,8 +40,7 @@ const OF_A_THREAD: usize = 64;
 
 /// Judges the objects that ask for accelerators. All objects are also surroundings.
 pub fn entries(objects: &[Object], around: &Surroundings, policy: &Policy, ask: &Ask) -> Vec<Entry> {
-    let judged = without_children(objects, policy).into_iter();
-    judged.flat_map(|object| judge_object(object, around, policy, ask)).collect()
+    entries_on(NonZero::<usize>::MIN, objects, around, policy, ask)
 }
 
 /// The same entries, judged on all processors.
@@ -49,18 +50,41 @@ pub(crate) fn entries_of_many(
     policy: &Policy,
     ask: &Ask,
 ) -> Vec<Entry> {
-    let judged = without_children(objects, policy);
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = processors.min(judged.len() / OF_A_THREAD);
-    if threads < 2 {
-        return judged.into_iter().flat_map(|object| judge_object(object, around, policy, ask)).collect();
-    }
-    let judge = |part: &[&Object]| -> Vec<Entry> {
-        part.iter().flat_map(|object| judge_object(object, around, policy, ask)).collect()
+    let processors = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    entries_on(processors, objects, around, policy, ask)
+}
+
+fn entries_on(
+    processors: NonZero<usize>,
+    objects: &[Object],
+    around: &Surroundings,
+    policy: &Policy,
+    ask: &Ask,
+) -> Vec<Entry> {
+    let distinct = Distinct::of(without_children(objects, policy));
+    let judged = in_parallel(distinct.firsts(), processors, |object| judgements(object, around, policy, ask));
+    let of_object = |(object, judgements): (&Object, Vec<Judgement>)| {
+        let entries = judgements.into_iter().map(|judgement| entry(object, judgement, around, policy));
+        entries.collect::<Vec<_>>()
     };
+    distinct.shared(judged).flat_map(of_object).collect()
+}
+
+/// The answer for each object, in order, on several threads if there are many objects.
+fn in_parallel<T: Send>(
+    objects: &[&Value],
+    processors: NonZero<usize>,
+    answer: impl Fn(&Value) -> T + Sync,
+) -> Vec<T> {
+    let threads = processors.get().min(objects.len() / OF_A_THREAD);
+    let answers = |part: &[&Value]| part.iter().map(|object| answer(object)).collect::<Vec<_>>();
+    if threads < 2 {
+        return answers(objects);
+    }
+    let answers = &answers;
     std::thread::scope(|scope| {
-        let parts = judged.chunks(judged.len().div_ceil(threads));
-        let running: Vec<_> = parts.map(|part| scope.spawn(move || judge(part))).collect();
+        let parts = objects.chunks(objects.len().div_ceil(threads));
+        let running: Vec<_> = parts.map(|part| scope.spawn(move || answers(part))).collect();
         let ended =
             running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         ended.flatten().collect()
@@ -81,45 +105,46 @@ fn is_child_of(object: &Value, uids: &BTreeSet<&str>, kinds: &Kinds) -> bool {
 
 /// The judgement of an object, or of each of its pods if its kind is not judged as a whole. Empty if it asks for no
 /// accelerators.
-fn judge_object(
-    Object { value: object, place }: &Object,
-    around: &Surroundings,
-    policy: &Policy,
-    ask: &Ask,
-) -> Vec<Entry> {
+fn judgements(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Vec<Judgement> {
     let judge_in = |object: &Value, around: &Surroundings| judge(object, around, &policy.world(), ask);
     let own = judge_in(object, around);
     let is_told = |judgement: &Judgement| judgement.verdict.trains() || judgement.cause.is_some();
-    let judgements = if is_told(&own) {
-        vec![own]
-    } else if policy.kinds.of(object).is_some() {
-        Vec::new()
-    } else {
-        match other_kinds::read(object, &policy.kinds, &policy.catalogue) {
-            Some(Other::Aside(judgement)) => vec![*judgement],
-            Some(Other::Started { judged, around: beside }) => {
-                let around = around.with(&beside, &policy.kinds);
-                let judge = |object: &Value| judge_in(object, &around);
-                let judged = judged.iter().map(|started| other_kinds::sourced(judge(started), object));
-                judged.filter(is_told).collect()
-            }
-            None => Vec::new(),
+    if is_told(&own) {
+        return vec![own];
+    }
+    if policy.kinds.of(object).is_some() {
+        return Vec::new();
+    }
+    match other_kinds::read(object, &policy.kinds, &policy.catalogue) {
+        Some(Other::Aside(judgement)) => vec![*judgement],
+        Some(Other::Started { judged, around: beside }) => {
+            let around = around.with(&beside, &policy.kinds);
+            let judged =
+                judged.iter().map(|started| other_kinds::sourced(judge_in(started, &around), object));
+            judged.filter(is_told).collect()
         }
-    };
+        None => Vec::new(),
+    }
+}
+
+/// The entry of an object with its judgement.
+fn entry(
+    Object { value: object, place }: &Object,
+    judgement: Judgement,
+    around: &Surroundings,
+    policy: &Policy,
+) -> Entry {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let entry = |judgement| {
-        let judgement = malformed(judgement, annotations::errors(object));
-        Entry {
-            name: text("/metadata/name").or_else(|| text("/metadata/generateName")),
-            namespace: text("/metadata/namespace"),
-            kind: text("/kind").unwrap_or_default(),
-            api_version: text("/apiVersion").unwrap_or_default(),
-            place: place.clone(),
-            gate: gate(object, &judgement, around, policy),
-            judgement,
-        }
-    };
-    judgements.into_iter().map(entry).collect()
+    let judgement = malformed(judgement, annotations::errors(object));
+    Entry {
+        name: text("/metadata/name").or_else(|| text("/metadata/generateName")),
+        namespace: text("/metadata/namespace"),
+        kind: text("/kind").unwrap_or_default(),
+        api_version: text("/apiVersion").unwrap_or_default(),
+        place: place.clone(),
+        gate: gate(object, &judgement, around, policy),
+        judgement,
+    }
 }
 
 /// What the gate would do with the object. `None` for a kind that it does not see, such as an estimate.
@@ -145,5 +170,102 @@ fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
         summary: judgement.summary,
         override_reason: judgement.override_reason,
         ..Judgement::without_figures(Verdict::Unknown, Reason::Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report;
+
+    /// A job that is read from its command.
+    fn job(name: &str) -> Value {
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": name, "namespace": "team", "annotations": {"weighbridge.dev/model": "llama-3-8b"}},
+            "spec": {"template": {"spec": {
+                "containers": [{
+                    "name": "train", "image": "trainer",
+                    "command": ["torchrun", "--nproc-per-node=8", "train.py", "--learning_rate", "1e-5"],
+                    "envFrom": [{"configMapRef": {"name": "settings"}}],
+                    "resources": {"limits": {"nvidia.com/gpu": 8}},
+                }],
+                "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
+            }}},
+        })
+    }
+
+    fn changed(name: &str, change: impl Fn(&mut Value)) -> Value {
+        let mut job = job(name);
+        change(&mut job);
+        job
+    }
+
+    /// The stream's objects: equal ones, and one for each thing that may decide.
+    fn stream() -> Vec<Object> {
+        let config_map = |namespace: &str, batch: &str| {
+            json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": namespace},
+                "data": {"PER_DEVICE_TRAIN_BATCH_SIZE": batch},
+            })
+        };
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "team"},
+            "spec": {"template": job("d")["spec"]["template"]},
+        });
+        let values = [
+            config_map("team", "1"),
+            config_map("other", "64"),
+            job("first"),
+            changed("of-another-model", |job| {
+                job["metadata"]["annotations"]["weighbridge.dev/model"] = "llama-3-70b".into();
+            }),
+            job("second"),
+            changed("in-another-namespace", |job| job["metadata"]["namespace"] = "other".into()),
+            changed("exempt", |job| job["metadata"]["namespace"] = "kube-system".into()),
+            changed("malformed", |job| job["metadata"]["annotations"]["note"] = 1.into()),
+            changed("of-a-queue", |job| {
+                job["metadata"]["labels"] = json!({"kueue.x-k8s.io/queue-name": "q"});
+            }),
+            changed("of-another-owner", |job| job["metadata"]["ownerReferences"] = json!([{"uid": "u"}])),
+            changed("on-another-card", |job| {
+                job["spec"]["template"]["spec"]["nodeSelector"] =
+                    json!({"nvidia.com/gpu.product": "NVIDIA-A10"});
+            }),
+            changed("with-another-option", |job| {
+                job["spec"]["template"]["spec"]["containers"][0]["command"][4] = "1e-4".into();
+            }),
+            changed("of-another-version", |job| job["apiVersion"] = "batch/v1beta1".into()),
+            deployment.clone(),
+            changed("third", |job| job["status"] = json!({"active": 1})),
+            deployment,
+            changed("malformed-too", |job| job["metadata"]["annotations"]["note"] = 1.into()),
+        ];
+        let place = |document| Place { file: "jobs.yaml".into(), document: Some(document), line: None };
+        let values = values.into_iter().enumerate();
+        values.map(|(number, value)| Object { value, place: Some(place(number + 1)) }).collect()
+    }
+
+    #[test]
+    fn equal_objects_have_the_entries_that_each_would_have_alone() {
+        let objects = stream();
+        let policy = Policy::default();
+        let values: Vec<_> = objects.iter().map(|object| object.value.clone()).collect();
+        let around = Surroundings::of(&values, &policy.kinds);
+        let ask = Ask { quoting: crate::job::Quoting::Everything, room: true, ..Ask::default() };
+        let alone: Vec<_> = objects
+            .iter()
+            .flat_map(|object| entries(std::slice::from_ref(object), &around, &policy, &ask))
+            .collect();
+        let together = entries(&objects, &around, &policy, &ask);
+        let on_all_processors = entries_of_many(&objects, &around, &policy, &ask);
+        let shown = |entries: &[Entry]| report::values(entries).unwrap();
+        assert_eq!(shown(&together), shown(&alone));
+        assert_eq!(shown(&on_all_processors), shown(&alone));
+        // Three jobs are equal, and two Deployments, and two malformed jobs.
+        let distinct = Distinct::of(objects.iter().collect());
+        assert_eq!((objects.len(), distinct.firsts().len()), (17, 13));
     }
 }

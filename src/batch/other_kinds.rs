@@ -183,7 +183,9 @@ impl Search<'_> {
                 if let Some(resources) = map.get("resources").and_then(Value::as_object) {
                     self.resources(resources);
                 }
-                map.values().for_each(|inner| self.value(inner, depth + 1));
+                // What is asked stands outside of the object's status.
+                let asked = map.iter().filter(|(key, _)| depth > 0 || *key != "status");
+                asked.for_each(|(_, inner)| self.value(inner, depth + 1));
             }
             _ => {}
         }

@@ -1,23 +1,20 @@
 //! A cache of judgements: the same object in the same surroundings is judged once.
 //!
 //! A judgement depends on the object and its namespace, on nodes and documents, on the policy and on the question.
-//! The [key](Key) is a hash of the object without the fields that no rule reads: its name, the identity that the
-//! apiserver gives it, its status, and labels that a controller derives from them. Nodes, documents and policy are
-//! compared by address. A weak pointer keeps the address from being used again. When one of them is replaced, the
-//! cache is emptied.
+//! The [key](JudgementKey) is a hash of the first two. Nodes, documents and policy are compared by address. A weak pointer
+//! keeps the address from being used again. When one of them is replaced, the cache is emptied.
 //!
-//! The namespace is part of the key, so that response times tell no namespace about the reviews of another. The hash
-//! is SHA-256, so that a collision cannot be made. All judgements together take at most [`MOST_BYTES`].
+//! The namespace is part of the key, so that response times tell no namespace about the reviews of another. All judgements
+//! together take at most [`MOST_BYTES`].
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
+use serde_json::Value;
 
 use super::review::GroupVersionKind;
 use crate::job::{AnyField, TrainingJob};
+use crate::judge::JudgementKey;
 use crate::judgement::Judgement;
 use crate::policy::Policy;
 use crate::surroundings::{ConfigMaps, Documents, Node, Reads, Surroundings};
@@ -26,26 +23,6 @@ use crate::surroundings::{ConfigMaps, Documents, Node, Reads, Surroundings};
 const MOST_BYTES: usize = 4 << 20;
 /// The most bytes of one judgement. A larger one is not cached.
 const LARGEST: usize = 64 << 10;
-
-/// Fields of an object's metadata that no rule reads.
-const IDENTITY: &[&str] = &[
-    "creationTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "managedFields",
-    "name",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
-/// Labels that a Job gives its pods: its uid and its name.
-const DERIVED: &[&str] =
-    &["batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"];
-
-/// A hash of everything that the judgement of an object depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key([u8; 32]);
 
 /// The cache of judgements.
 #[derive(Debug, Default)]
@@ -61,7 +38,7 @@ struct Cache {
 
 #[derive(Debug, Default)]
 struct Half {
-    judgements: BTreeMap<Key, Arc<Judgement>>,
+    judgements: BTreeMap<JudgementKey, Arc<Judgement>>,
     bytes: usize,
 }
 
@@ -104,7 +81,7 @@ impl Judgements {
     /// The cached judgement of an object, or a new one.
     pub(super) fn get_or_judge(
         &self,
-        key: Key,
+        key: JudgementKey,
         around: &Surroundings,
         policy: &Arc<Policy>,
         judge: impl FnOnce() -> Judgement,
@@ -118,7 +95,7 @@ impl Judgements {
         judgement
     }
 
-    fn find(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>) -> Option<Arc<Judgement>> {
+    fn find(&self, key: JudgementKey, around: &Surroundings, policy: &Arc<Policy>) -> Option<Arc<Judgement>> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !cache.basis.as_ref().is_some_and(|basis| basis.matches(around, policy)) {
             *cache = Cache { basis: Some(Basis::new(around, policy)), ..Cache::default() };
@@ -129,7 +106,13 @@ impl Judgements {
         Some(judgement)
     }
 
-    fn store(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>, judgement: Arc<Judgement>) {
+    fn store(
+        &self,
+        key: JudgementKey,
+        around: &Surroundings,
+        policy: &Arc<Policy>,
+        judgement: Arc<Judgement>,
+    ) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The surroundings may have changed meanwhile.
         if cache.basis.as_ref().is_some_and(|basis| basis.matches(around, policy)) {
@@ -139,7 +122,7 @@ impl Judgements {
 }
 
 impl Cache {
-    fn insert(&mut self, key: Key, judgement: Arc<Judgement>) {
+    fn insert(&mut self, key: JudgementKey, judgement: Arc<Judgement>) {
         let bytes = size(&judgement);
         if bytes > LARGEST || self.newer.judgements.contains_key(&key) {
             return;
@@ -174,97 +157,9 @@ fn size(judgement: &Judgement) -> usize {
     texts.chain(errors).map(|bytes| bytes + 64).sum::<usize>() + alone
 }
 
-/// The key of an object of this kind, in this namespace.
-pub(super) fn key(namespace: &str, kind: &GroupVersionKind, object: &Value) -> Key {
-    let mut hasher = Sha256::new();
-    for text in [namespace, &kind.group, &kind.version, &kind.kind] {
-        hasher.update(text.len().to_le_bytes());
-        hasher.update(text);
-    }
-    hash(object, Part::Object, &mut hasher);
-    Key(hasher.finalize().into())
-}
-
-/// The place of a value in an object.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// The object itself.
-    Object,
-    /// The object's metadata.
-    Metadata,
-    /// A map of labels, of the object or of a template or selector in it.
-    Labels,
-    Other,
-}
-
-impl Part {
-    /// The place of the value at a key.
-    fn below(self, key: &str) -> Self {
-        match (self, key) {
-            (Self::Object, "metadata") => Self::Metadata,
-            (Self::Labels, _) => Self::Other,
-            (_, "labels" | "matchLabels") => Self::Labels,
-            _ => Self::Other,
-        }
-    }
-
-    /// Whether no rule reads the value at a key.
-    fn leaves_out(self, key: &str) -> bool {
-        match self {
-            Self::Object => key == "status",
-            Self::Metadata => IDENTITY.contains(&key),
-            Self::Labels => DERIVED.contains(&key),
-            Self::Other => false,
-        }
-    }
-}
-
-/// Hashes a value. The order of a map's keys counts, because it counts for the judge.
-fn hash(value: &Value, part: Part, hasher: &mut Sha256) {
-    match value {
-        Value::Object(fields) => hash_map(fields, part, hasher),
-        Value::Array(items) => {
-            hasher.update(b"[");
-            hasher.update(items.len().to_le_bytes());
-            for item in items {
-                hash(item, Part::Other, hasher);
-            }
-        }
-        Value::String(text) => {
-            hasher.update(b"s");
-            hasher.update(text.len().to_le_bytes());
-            hasher.update(text);
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {
-            // A semicolon ends the value: no number contains one.
-            let _ = serde_json::to_writer(Feed(hasher), value);
-            hasher.update(b";");
-        }
-    }
-}
-
-fn hash_map(fields: &Map<String, Value>, part: Part, hasher: &mut Sha256) {
-    let read = || fields.iter().filter(|(key, _)| !part.leaves_out(key));
-    hasher.update(b"{");
-    hasher.update(read().count().to_le_bytes());
-    for (key, value) in read() {
-        hasher.update(key.len().to_le_bytes());
-        hasher.update(key);
-        hash(value, part.below(key), hasher);
-    }
-}
-
-struct Feed<'a>(&'a mut Sha256);
-
-impl io::Write for Feed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// The key of an object of this kind, in this namespace. A review tells both beside the object.
+pub(super) fn key(namespace: &str, kind: &GroupVersionKind, object: &Value) -> JudgementKey {
+    JudgementKey::of(&[namespace, &kind.group, &kind.version, &kind.kind], object)
 }
 
 #[cfg(test)]
@@ -274,55 +169,8 @@ mod tests {
     use super::*;
     use crate::admission::judgement;
 
-    fn key(namespace: &str, object: &Value) -> Key {
-        super::key(namespace, &GroupVersionKind::default(), object)
-    }
-
-    fn job() -> Value {
-        json!({
-            "metadata": {
-                "name": "a", "uid": "1", "resourceVersion": "7", "labels": {"team": "x"},
-                "annotations": {"weighbridge.dev/model": "llama-2-7b"},
-            },
-            "spec": {"template": {
-                "metadata": {"labels": {"controller-uid": "1"}},
-                "spec": {"containers": [{"args": ["--tp", "4"]}]},
-            }},
-            "status": {"active": 1},
-        })
-    }
-
-    #[test]
-    fn fields_that_no_rule_reads_do_not_change_the_key() {
-        let before = key("team", &job());
-        for (pointer, value) in [
-            ("/metadata/name", json!("b")),
-            ("/metadata/uid", json!("2")),
-            ("/metadata/resourceVersion", json!("8")),
-            ("/spec/template/metadata/labels/controller-uid", json!("2")),
-            ("/status", json!({})),
-        ] {
-            let mut job = job();
-            *job.pointer_mut(pointer).unwrap() = value;
-            assert_eq!(key("team", &job), before, "{pointer}");
-        }
-    }
-
-    #[test]
-    fn every_field_that_a_rule_reads_changes_the_key() {
-        let before = key("team", &job());
-        assert_ne!(key("other", &job()), before, "the namespace");
-        for (pointer, value) in [
-            ("/metadata/labels/team", json!("y")),
-            ("/metadata/annotations/weighbridge.dev~1model", json!("llama-2-70b")),
-            ("/spec/template/spec/containers/0/args", json!(["--tp4"])),
-            ("/spec/template/spec/containers/0/args/1", json!(4)),
-            ("/spec/template/spec/containers/0", json!({"status": {}, "args": ["--tp", "4"]})),
-        ] {
-            let mut job = job();
-            *job.pointer_mut(pointer).unwrap() = value;
-            assert_ne!(key("team", &job), before, "{pointer}");
-        }
+    fn key(namespace: &str) -> JudgementKey {
+        super::key(namespace, &GroupVersionKind::default(), &json!({"spec": {}}))
     }
 
     struct Judged(Judgements, std::cell::Cell<usize>);
@@ -333,7 +181,13 @@ mod tests {
         }
 
         /// Looks up this object, and returns how many judgements were made so far.
-        fn after(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>, message: &str) -> usize {
+        fn after(
+            &self,
+            key: JudgementKey,
+            around: &Surroundings,
+            policy: &Arc<Policy>,
+            message: &str,
+        ) -> usize {
             self.0.get_or_judge(key, around, policy, || {
                 self.1.set(self.1.get() + 1);
                 Judgement { message: message.to_owned(), ..judgement() }
@@ -346,10 +200,10 @@ mod tests {
     fn the_same_object_is_judged_once_until_its_surroundings_or_the_policy_change() {
         let judged = Judged::new();
         let (around, policy) = (Arc::new(Surroundings::default()), Arc::new(Policy::default()));
-        let job_key = key("team", &job());
+        let job_key = key("team");
         assert_eq!(judged.after(job_key, &around, &policy, ""), 1);
         assert_eq!(judged.after(job_key, &around, &policy, ""), 1);
-        assert_eq!(judged.after(key("other", &job()), &around, &policy, ""), 2);
+        assert_eq!(judged.after(key("other"), &around, &policy, ""), 2);
         // Each review builds its own surroundings from the same parts.
         let again = Arc::new(Surroundings::clone(&around));
         assert_eq!(judged.after(job_key, &again, &policy, ""), 2);
@@ -364,13 +218,13 @@ mod tests {
         let (around, policy) = (Arc::new(Surroundings::default()), Arc::new(Policy::default()));
         let long = "x".repeat(32 << 10);
         for number in 0..1_000 {
-            judged.after(key(&number.to_string(), &job()), &around, &policy, &long);
+            judged.after(key(&number.to_string()), &around, &policy, &long);
         }
         let cache = judged.0.0.lock().unwrap();
         assert!(cache.newer.bytes + cache.older.bytes <= MOST_BYTES);
         drop(cache);
         let too_long = "x".repeat(LARGEST);
-        let one = key("one", &job());
+        let one = key("one");
         let before = judged.after(one, &around, &policy, &too_long);
         assert_eq!(judged.after(one, &around, &policy, &too_long), before + 1);
     }

@@ -7,6 +7,7 @@ mod advice;
 mod annotations;
 mod anything;
 mod bounds;
+mod equal;
 mod estimates;
 mod figures;
 mod gaps;
