@@ -170,21 +170,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         !paths.is_empty() || !settings.is_empty(),
         "there is nothing to check: name a manifest, or describe a training with --set model=llama-3-8b --accelerator H100"
     );
-    let mut input = if paths.is_empty() {
-        let value = set::described(&settings);
-        Input { objects: vec![Object { value, place: None }], ..Input::default() }
-    } else {
-        input::read(&paths, &arguments.ignore)
-    };
-    let mut values: Vec<_> =
-        input.objects.iter_mut().map(|object| std::mem::take(&mut object.value)).collect();
-    if !paths.is_empty() {
-        set::apply_to(&settings, &mut values, &policy);
-    }
-    let around = Surroundings { files: given(&arguments.file)?, ..Surroundings::of(&values, &policy.kinds) };
-    for (object, value) in input.objects.iter_mut().zip(values) {
-        object.value = value;
-    }
+    let (input, around) = read(&paths, &settings, &policy, arguments)?;
     let model = arguments.model_config.as_deref().map(model_of).transpose()?;
     // Advice, room and the gate's decision are about the whole job, and one stage does not decide them.
     let whole = arguments.rank == Rank::Worst;
@@ -208,19 +194,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         entry.gate = entry.gate.filter(|_| whole && !paths.is_empty());
     }
 
-    for unreadable in &input.unreadable {
-        print_error(&format!("weighbridge: {unreadable}"))?;
-    }
-    for line in report::aside(&entries) {
-        print_error(&format!("weighbridge: {line}"))?;
-    }
-    say_what_was_skipped(&input, arguments.verbose)?;
-    let nothing_read = input.objects.is_empty() && input.unreadable.is_empty();
-    if nothing_read {
-        print_error("weighbridge: no Kubernetes object was found")?;
-    } else if entries.is_empty() && input.unreadable.is_empty() {
-        print_error("weighbridge: nothing here asks for accelerators")?;
-    }
+    say_what_is_not_judged(&input, &entries, arguments.verbose)?;
     let is_told = |entry: &Entry| entry.judgement.verdict != Verdict::NotTraining;
     let mut told = entries.iter().map(is_told);
     stages.retain(|_| told.next().unwrap_or_default());
@@ -231,7 +205,33 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for hint in hints(&entries, arguments) {
         print_error(&format!("hint: {hint}"))?;
     }
-    Ok(ExitCode::from(status(&entries, arguments, nothing_read || !input.unreadable.is_empty())))
+    let any_unreadable = input.objects.is_empty() || !input.unreadable.is_empty();
+    Ok(ExitCode::from(status(&entries, arguments, any_unreadable)))
+}
+
+/// The objects with the settings applied, and what is around them. Without paths, the settings are the one object.
+fn read(
+    paths: &[PathBuf],
+    settings: &[Setting],
+    policy: &Policy,
+    arguments: &Arguments,
+) -> anyhow::Result<(Input, Surroundings)> {
+    let mut input = if paths.is_empty() {
+        let value = set::described(settings);
+        Input { objects: vec![Object { value, place: None }], ..Input::default() }
+    } else {
+        input::read(paths, &arguments.ignore)
+    };
+    let mut values: Vec<_> =
+        input.objects.iter_mut().map(|object| std::mem::take(&mut object.value)).collect();
+    if !paths.is_empty() {
+        set::apply_to(settings, &mut values, policy);
+    }
+    let around = Surroundings { files: given(&arguments.file)?, ..Surroundings::of(&values, &policy.kinds) };
+    for (object, value) in input.objects.iter_mut().zip(values) {
+        object.value = value;
+    }
+    Ok((input, around))
 }
 
 fn settings(arguments: &Arguments) -> anyhow::Result<Vec<Setting>> {
@@ -284,6 +284,23 @@ fn given(files: &[(String, PathBuf)]) -> anyhow::Result<Arc<Keys>> {
         given.insert(path.clone(), text.into());
     }
     Ok(Arc::new(given))
+}
+
+/// What cannot be read, what is set aside, and what is no Kubernetes object.
+fn say_what_is_not_judged(input: &Input, entries: &[Entry], by_name: bool) -> anyhow::Result<()> {
+    for unreadable in &input.unreadable {
+        print_error(&format!("weighbridge: {unreadable}"))?;
+    }
+    for line in report::aside(entries) {
+        print_error(&format!("weighbridge: {line}"))?;
+    }
+    say_what_was_skipped(input, by_name)?;
+    if input.unreadable.is_empty() && input.objects.is_empty() {
+        print_error("weighbridge: no Kubernetes object was found")?;
+    } else if input.unreadable.is_empty() && entries.is_empty() {
+        print_error("weighbridge: nothing here asks for accelerators")?;
+    }
+    Ok(())
 }
 
 fn say_what_was_skipped(input: &Input, by_name: bool) -> anyhow::Result<()> {

@@ -66,14 +66,8 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
         // The file of an earlier process would be wrong.
         let _ = fs::remove_file(file);
     }
-    let webhook_port = Port::bind(settings.listen)?;
-    let plain_port = Port::bind(settings.metrics_listen)?;
-    let calculator_port = settings.calculator_listen.map(Port::bind).transpose()?;
-    let addresses = Addresses {
-        webhook: webhook_port.address(),
-        plain: plain_port.address(),
-        calculator: calculator_port.as_ref().map(Port::address),
-    };
+    let ports = Ports::bind(&settings)?;
+    let addresses = ports.addresses();
     let client = connection::client(settings.kubeconfig.as_deref()).await?;
 
     let cluster = Cluster::new(policies, settings.watch_namespaces.clone(), settings.reads);
@@ -100,17 +94,17 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     let stop = Stop::default();
     let mut servers = JoinSet::new();
     let health_router = health_router(health.clone(), Arc::new(registry));
-    servers.spawn(webhook_port.serve_tls(
+    servers.spawn(ports.webhook.serve_tls(
         tls_config,
         router,
         server_metrics.clone(),
         stopping.clone(),
         stop.clone(),
     ));
-    if let Some(port) = calculator_port {
+    if let Some(port) = ports.calculator {
         servers.spawn(port.serve_page(calculator, server_metrics.clone(), stop.clone()));
     }
-    servers.spawn(plain_port.serve_plain(health_router, server_metrics, stop.clone()));
+    servers.spawn(ports.plain.serve_plain(health_router, server_metrics, stop.clone()));
     tracing::info!(
         webhook = %addresses.webhook,
         plain = %addresses.plain,
@@ -133,6 +127,31 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");
     ended
+}
+
+/// The ports of the process, bound before anything else starts.
+struct Ports {
+    webhook: Port,
+    plain: Port,
+    calculator: Option<Port>,
+}
+
+impl Ports {
+    fn bind(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            webhook: Port::bind(settings.listen)?,
+            plain: Port::bind(settings.metrics_listen)?,
+            calculator: settings.calculator_listen.map(Port::bind).transpose()?,
+        })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            webhook: self.webhook.address(),
+            plain: self.plain.address(),
+            calculator: self.calculator.as_ref().map(Port::address),
+        }
+    }
 }
 
 /// What the webhook's port answers: admission reviews, and questions to the API if it is wanted.

@@ -83,32 +83,6 @@ pub fn one(estimate: &TrainingEstimate) -> String {
     let asked = [display.model, display.gpus.map(|gpus| format!("{gpus} GPUs")), display.accelerator];
     let about = std::iter::once(estimate.namespace()).chain(asked).flatten().collect::<Vec<_>>();
     let message = status.message.clone().unwrap_or_else(|| "It is not judged yet.".to_owned());
-    let memory = status.memory.as_ref().map(|memory| {
-        let need = need_of(memory);
-        let scale = bars::scale_of(std::iter::once(need.clone()));
-        let fullest = format!("The fullest moment is “{}”, on {}.", memory.instant, memory.worst_rank);
-        format!(
-            "{}{}<p>{}</p>\n",
-            bars::need(&need, scale, "per GPU", "it offers"),
-            parts::components(&need, |bytes| bytes.to_string()),
-            text(&fullest)
-        )
-    });
-    let resources =
-        [("Host memory", &status.host), ("Shared memory", &status.shared_memory), ("Disk", &status.storage)];
-    let resources = joined(resources.into_iter().filter_map(|(name, resource)| {
-        let resource = resource.as_ref()?;
-        let need = need_of_resource(resource);
-        let scale = bars::scale_of(std::iter::once(need.clone()));
-        Some(format!(
-            "<div class=\"resource\">\n<h4>{name}</h4>\n<p>{} {}</p>\n{}{}{}</div>\n",
-            parts::badge(verdict(&resource.verdict)),
-            text(&resource.message),
-            bars::need(&need, scale, "a pod", "allowed:"),
-            parts::components(&need, Bytes::amount),
-            list(resource.advice.iter().map(|line| format!("Would suffice: {line}"))),
-        ))
-    }));
     let advice: Vec<Vec<String>> = status
         .advice
         .iter()
@@ -129,7 +103,7 @@ pub fn one(estimate: &TrainingEstimate) -> String {
         format!("<p><a href=\"../../\">All jobs</a></p>\n<h1>{}</h1>\n", text(&name)),
         format!("<p class=\"about\">{}</p>\n", text(&about.join(" · "))),
         format!("<p class=\"decision\">{} {}</p>\n", badge(&status), text(&message)),
-        section("Memory of each GPU", &memory.unwrap_or_default()),
+        section("Memory of each GPU", &status.memory.as_ref().map(device).unwrap_or_default()),
         filled(
             "Memory that was in use",
             &["pod", "most on one GPU", "times the prediction"],
@@ -137,12 +111,44 @@ pub fn one(estimate: &TrainingEstimate) -> String {
         ),
         section("Time and cost", &list(times(&status).into_iter())),
         filled("What would fit", &["change", "needs", "days"], &advice),
-        section("Memory and disk of the pod", &resources),
+        section("Memory and disk of the pod", &resources(&status)),
         section("Missing", &list(status.missing.iter().map(|key| format!("weighbridge.dev/{key}")))),
         section("Warnings", &list(status.warnings.iter().cloned())),
         filled("Where each input came from", &["field", "value", "from"], &inputs),
     ];
     page("../../", &name, &content.concat())
+}
+
+/// The memory of a GPU, by component.
+fn device(memory: &MemoryStatus) -> String {
+    let need = need_of(memory);
+    let scale = bars::scale_of(std::iter::once(need.clone()));
+    let fullest = format!("The fullest moment is “{}”, on {}.", memory.instant, memory.worst_rank);
+    format!(
+        "{}{}<p>{}</p>\n",
+        bars::need(&need, scale, "per GPU", "it offers"),
+        parts::components(&need, |bytes| bytes.to_string()),
+        text(&fullest)
+    )
+}
+
+/// What the pod needs besides the memory of its GPUs.
+fn resources(status: &TrainingEstimateStatus) -> String {
+    let resources =
+        [("Host memory", &status.host), ("Shared memory", &status.shared_memory), ("Disk", &status.storage)];
+    joined(resources.into_iter().filter_map(|(name, resource)| {
+        let resource = resource.as_ref()?;
+        let need = need_of_resource(resource);
+        let scale = bars::scale_of(std::iter::once(need.clone()));
+        Some(format!(
+            "<div class=\"resource\">\n<h4>{name}</h4>\n<p>{} {}</p>\n{}{}{}</div>\n",
+            parts::badge(verdict(&resource.verdict)),
+            text(&resource.message),
+            bars::need(&need, scale, "a pod", "allowed:"),
+            parts::components(&need, Bytes::amount),
+            list(resource.advice.iter().map(|line| format!("Would suffice: {line}"))),
+        ))
+    }))
 }
 
 /// A page with a sentence for a person. `root` leads to the first page.

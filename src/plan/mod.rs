@@ -28,7 +28,7 @@ use crate::surroundings::Surroundings;
 use crate::units::{Bytes, Decimal};
 
 use layouts::freed;
-use search::{Candidate, Search};
+use search::{Candidate, Candidates, Search};
 
 /// Layouts that are judged at most for one accelerator.
 const JUDGED: usize = 40;
@@ -186,12 +186,12 @@ impl Planner<'_> {
         let capacity = self.world.rules.headroom.below(offered);
         let search = Search { job, accelerator, capacity, rules: self.world.rules, goal: self.goal };
         let searched = search.run();
-        let Some(searched) = searched else { return Err(NoLayout::unknown(job)) };
+        let Some(mut searched) = searched else { return Err(NoLayout::unknown(job)) };
         let mut proposals: Vec<Proposal> = Vec::new();
         let (mut open, mut left) = (None, JUDGED);
         // The layouts that are not sure to fit, with what they need.
         let mut unsure: Vec<(Layout, Bytes)> = Vec::new();
-        for candidate in searched.found {
+        for candidate in std::mem::take(&mut searched.found) {
             let Candidate { layout, need, count, .. } = candidate;
             let is_alike = |other: &Layout| other.divides_as(&layout);
             if left == 0 || proposals.len() >= self.question.layouts {
@@ -219,8 +219,13 @@ impl Planner<'_> {
             let (verdict, message) = (judgement.verdict.name(), judgement.message);
             return Err(NoLayout::Open { layout, number, verdict, message, least });
         }
+        Err(self.none(&searched, capacity, job))
+    }
+
+    /// Why no layout fits, if none was close to it.
+    fn none(&self, searched: &Candidates, capacity: Bytes, job: &TrainingJob) -> NoLayout {
         let batch = job.batch.as_ref().and_then(|batch| batch.global_batch_size);
-        Err(match (self.goal, searched.too_slow, searched.leanest) {
+        match (self.goal, searched.too_slow, searched.leanest) {
             (Goal::Days(_), Some(most), _) => NoLayout::TooSlow { most },
             (Goal::Days(_), None, Some((least, _))) if least <= capacity => {
                 let judgement = self.judged(job);
@@ -238,7 +243,7 @@ impl Planner<'_> {
             (Goal::Accelerators(number), _, None) => NoLayout::Number { number, batch },
             (_, _, Some((least, layout))) => NoLayout::Memory { least, layout, capacity },
             (_, _, None) => NoLayout::NoneApplies,
-        })
+        }
     }
 
     /// The candidate as `check` judges it, if it is in time. The error is the judgement of one that is not sure to fit.

@@ -13,6 +13,7 @@ use super::super::likeness::Likeness;
 use super::super::metrics::Metrics;
 use super::super::nodes::Nodes;
 use super::super::{Cluster, surroundings};
+use super::Digest;
 use crate::config::policy::Policies;
 use crate::job::{Ask, Quoting, field, source};
 use crate::judge::judge;
@@ -31,6 +32,11 @@ pub(super) struct Judged {
 impl Judged {
     pub(super) const NOT_TRAINING: Self =
         Self { verdict: Verdict::NotTraining, peak: None, rests_on_nodes: false };
+
+    /// The result that a digest keeps.
+    pub(super) const fn of(digest: &Digest) -> Self {
+        Self { verdict: digest.verdict, peak: digest.peak, rests_on_nodes: digest.nodes.is_some() }
+    }
 }
 
 /// Whether the judgement depends on the nodes.

@@ -166,6 +166,9 @@ impl WorkloadSink {
         name: &str,
         standing: &Standing,
     ) -> Option<(bool, Judged)> {
+        if matches!(standing, Standing::Covered | Standing::Waiting(_)) {
+            return Some((true, Judged::NOT_TRAINING));
+        }
         if self.must_wait(namespace, name) {
             self.again.push(namespace, name);
             // Its old digest stays until then.
@@ -245,18 +248,9 @@ impl Sink for WorkloadSink {
             (&before.standing, before.documents) == (&standing, documents)
                 && before.nodes.is_none_or(|version| version == nodes)
         });
-        let covered = matches!(standing, Standing::Covered | Standing::Waiting(_));
-        let (child, found) = match same {
-            Some(same) => {
-                let rests_on_nodes = same.nodes.is_some();
-                (same.child, Judged { verdict: same.verdict, peak: same.peak, rests_on_nodes })
-            }
-            None if covered => (true, Judged::NOT_TRAINING),
-            None => match self.judge_in_turn(&object, namespace, name, &standing) {
-                Some(found) => found,
-                None => return,
-            },
-        };
+        let before_now = same.map(|same| (same.child, Judged::of(same)));
+        let judged_now = || self.judge_in_turn(&object, namespace, name, &standing);
+        let Some((child, found)) = before_now.or_else(judged_now) else { return };
         let digest = Digest {
             uid: uid.to_owned(),
             kind: self.kind,

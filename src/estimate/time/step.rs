@@ -26,6 +26,36 @@ pub struct Step {
     pub bubble: f64,
 }
 
+/// The memory-bound terms of a microbatch.
+const MEMORY_BOUND: [Term; 15] = [
+    Term::Attention,
+    Term::AttentionEarly,
+    Term::AttentionUnfused,
+    Term::Start,
+    Term::Traffic,
+    Term::Elementwise,
+    Term::ElementwiseEager,
+    Term::Adapters,
+    Term::Cast,
+    Term::Accumulation,
+    Term::Softmax,
+    Term::Logits,
+    Term::Permutation,
+    Term::Quantization,
+    Term::Dequantization,
+];
+/// The launches of a microbatch.
+const LAUNCHES: [Term; 6] = [
+    Term::Launch,
+    Term::LaunchEarly,
+    Term::LaunchEager,
+    Term::LaunchExperts,
+    Term::LaunchSlow,
+    Term::MicrobatchSlow,
+];
+/// What the accelerators of a microbatch exchange.
+const EXCHANGES: [Term; 4] = [Term::Tensor, Term::Context, Term::Exchange, Term::Pipeline];
+
 /// The excess of `x` over `y`, rounded over `width`.
 fn excess(x: f64, y: f64, width: f64) -> f64 {
     0.5 * (x - y + (x - y).hypot(width))
@@ -40,40 +70,10 @@ pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
     let routed = work.routed * of(terms, Term::Experts) * native;
     let busy = (work.products + routed) / (efficiency * narrow)
         + work.head / efficiency
-        + [
-            Term::Attention,
-            Term::AttentionEarly,
-            Term::AttentionUnfused,
-            Term::Start,
-            Term::Traffic,
-            Term::Elementwise,
-            Term::ElementwiseEager,
-            Term::Adapters,
-            Term::Cast,
-            Term::Accumulation,
-            Term::Softmax,
-            Term::Logits,
-            Term::Permutation,
-            Term::Quantization,
-            Term::Dequantization,
-        ]
-        .map(seconds)
-        .iter()
-        .sum::<f64>();
-    let launches: f64 = [
-        Term::Launch,
-        Term::LaunchEarly,
-        Term::LaunchEager,
-        Term::LaunchExperts,
-        Term::LaunchSlow,
-        Term::MicrobatchSlow,
-    ]
-    .map(seconds)
-    .iter()
-    .sum();
+        + MEMORY_BOUND.map(seconds).iter().sum::<f64>();
+    let launches: f64 = LAUNCHES.map(seconds).iter().sum();
     let computing = (busy.powi(3) + launches.powi(3)).cbrt();
-    let exchange: f64 =
-        [Term::Tensor, Term::Context, Term::Exchange, Term::Pipeline].map(seconds).iter().sum();
+    let exchange: f64 = EXCHANGES.map(seconds).iter().sum();
     let mut micro_batch = computing + exchange;
     let width = 0.05 * micro_batch;
     let zero_three = if work.zero_three { of(terms, Term::ZeroThree) } else { 1.0 };

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use crate::batch::settings::{self, Setting};
 use crate::batch::{self, Object};
 use crate::job::{Ask, Quoting, TrainingJob};
+use crate::judgement::Advice;
 use crate::pages::{Sheet, parts, scaling};
 use crate::plan::{self, Layout, Proposal};
 use crate::policy::Policy;
 use crate::report::missing::Form;
-use crate::report::{self, figures};
+use crate::report::{self, Entry, figures};
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
 
@@ -89,44 +90,68 @@ struct Change {
     fields: BTreeMap<&'static str, String>,
 }
 
+impl Change {
+    fn of(advice: &Advice) -> Self {
+        Self {
+            words: advice.change.clone(),
+            needs: advice.peak_bytes.to_string(),
+            days: advice.days.map(figures::days).unwrap_or_default(),
+            fields: fields(&advice.spec),
+        }
+    }
+}
+
+/// A question, as far as it can be read.
+struct Read {
+    settings: Vec<Setting>,
+    days: Option<f64>,
+    errors: Vec<Wrong>,
+}
+
+impl Read {
+    fn of(question: &Question) -> Self {
+        let mut read = Self { settings: Vec::new(), days: None, errors: Vec::new() };
+        for (key, text) in question.fields.iter().filter(|(_, text)| !text.trim().is_empty()) {
+            match settings::named(key, text.trim()) {
+                Ok(setting) => read.settings.push(setting),
+                Err(message) => read.errors.push(Wrong { key: key.clone(), message }),
+            }
+        }
+        let days = question.days.trim().trim_end_matches("days").trim();
+        match Decimal::parse(days) {
+            _ if days.is_empty() => {}
+            Ok(days) if days.micros > 0 => read.days = Some(days.as_f64()),
+            _ => {
+                let message = "days: write a number over zero, like 90".to_owned();
+                read.errors.push(Wrong { key: "days".into(), message });
+            }
+        }
+        read
+    }
+}
+
+/// A question is no object that the gate could see, and its annotations are the fields of the form.
+fn asked_by_the_form(entry: &mut Entry) {
+    entry.gate = None;
+    for input in &mut entry.judgement.inputs {
+        if input.source.starts_with("annotation weighbridge.dev/") {
+            "this form".clone_into(&mut input.source);
+        }
+    }
+}
+
 /// Answers a question.
 ///
 /// # Errors
 /// The serializer's. A judgement holds nothing that JSON cannot.
 pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Answer> {
-    let given = question.fields.iter().filter(|(_, text)| !text.trim().is_empty());
-    let read = given.map(|(key, text)| (key, settings::named(key, text.trim())));
-    let (mut settings, mut errors) = (Vec::new(), Vec::new());
-    for (key, setting) in read {
-        match setting {
-            Ok(setting) => settings.push(setting),
-            Err(message) => errors.push(Wrong { key: key.clone(), message }),
-        }
-    }
-    let days = question.days.trim().trim_end_matches("days").trim();
-    let days = match Decimal::parse(days) {
-        _ if days.is_empty() => None,
-        Ok(days) if days.micros > 0 => Some(days.as_f64()),
-        _ => {
-            let message = "days: write a number over zero, like 90".to_owned();
-            errors.push(Wrong { key: "days".into(), message });
-            None
-        }
-    };
+    let Read { settings, days, errors } = Read::of(question);
     let object = settings::described(&settings);
     let objects = [Object { value: object.clone(), place: None }];
     let around = Surroundings::default();
     let ask = Ask { quoting: Quoting::Everything, room: true, ..Ask::default() };
     let mut entries = batch::entries(&objects, &around, policy, &ask);
-    for entry in &mut entries {
-        // A question is no object that the gate could see, and its annotations are the fields of the form.
-        entry.gate = None;
-        for input in &mut entry.judgement.inputs {
-            if input.source.starts_with("annotation weighbridge.dev/") {
-                "this form".clone_into(&mut input.source);
-            }
-        }
-    }
+    entries.iter_mut().for_each(asked_by_the_form);
     let Some(entry) = entries.first().filter(|_| errors.is_empty()) else {
         return Ok(nothing(errors));
     };
@@ -143,29 +168,22 @@ pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Ans
     ];
     let details = parts::doubts(judgement, Form::Setting) + &parts::inputs(judgement);
     let (layouts, layouts_note) = layouts(&object, &settings, days, policy);
-    let estimate = json!({
-        "apiVersion": "weighbridge.dev/v1alpha1",
-        "kind": "TrainingEstimate",
-        "metadata": {"name": "calculated"},
-        "spec": judgement.job,
-    });
-    let advice = judgement.advice.iter().map(|advice| Change {
-        words: advice.change.clone(),
-        needs: advice.peak_bytes.to_string(),
-        days: advice.days.map(figures::days).unwrap_or_default(),
-        fields: fields(&advice.spec),
-    });
     Ok(Answer {
         errors,
         element: report::values(&entries)?.pop().unwrap_or_default(),
         spoken: format!("{}: {}", judgement.verdict.name(), judgement.message),
         html: html.concat(),
         details,
-        advice: advice.collect(),
+        advice: judgement.advice.iter().map(Change::of).collect(),
         layouts,
         layouts_note,
         annotations: settings.iter().map(|setting| setting.line() + "\n").collect(),
-        manifest: serde_saphyr::to_string(&estimate)?,
+        manifest: serde_saphyr::to_string(&json!({
+            "apiVersion": "weighbridge.dev/v1alpha1",
+            "kind": "TrainingEstimate",
+            "metadata": {"name": "calculated"},
+            "spec": judgement.job,
+        }))?,
         command: command(&settings),
     })
 }
