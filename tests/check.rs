@@ -268,7 +268,7 @@ fn a_job_counts_and_not_the_pods_that_its_controller_made() -> Result<()> {
     let found = said.json()?;
     assert_eq!(found.iter().map(|element| &element["kind"]).collect::<Vec<_>>(), ["PyTorchJob"]);
     assert_eq!(said.status, Some(0));
-    // Alone it is one of many, of which nobody knows how many there are.
+    // Alone it is one of several, and their number is not known.
     let found = check(&["-", "-o", "json"], &pod.to_string())?.json()?;
     assert_ne!(found[0]["verdict"], "OutOfMemory", "{}", found[0]["message"]);
     Ok(())

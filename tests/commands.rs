@@ -1,4 +1,4 @@
-//! What a command says is judged as what annotations say, and nobody is turned away for what a command does not say.
+//! A command is judged as annotations with the same values are. What a command leaves out refuses no job.
 
 use serde_json::{Map, Value, json};
 use weighbridge::job::Ask;

@@ -284,7 +284,7 @@ async fn leaves_nothing_behind(test: &str, ending: &str) -> Result<()> {
 /// In the child process.
 async fn start_and_end(ending: &str, report: &Path) -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
-    // Written aside and renamed, so that nobody reads the half of it.
+    // Written aside and renamed, so that no reader sees the half of it.
     let written = report.with_extension("unfinished");
     fs::write(&written, serde_json::to_vec(&(control_plane.processes(), control_plane.folder()))?)?;
     fs::rename(written, report)?;

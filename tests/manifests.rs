@@ -527,7 +527,7 @@ fn public_manifests_are_read_as_their_index_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whoever published them ran them on these, or on less.
+/// Their authors ran them on these, or on less.
 #[test]
 #[ignore = "reads public manifests, which the tree does not hold"]
 fn what_runs_in_production_is_admitted_where_it_ran() {
@@ -544,7 +544,7 @@ fn what_runs_in_production_is_admitted_where_it_ran() {
     }
 }
 
-/// Every file that can be read, with whatever accelerators: what nobody can know to be hopeless is not refused.
+/// Every file that can be read, on any accelerators: a job is refused only if it surely runs out.
 #[test]
 #[ignore = "reads public manifests, which the tree does not hold"]
 fn nothing_that_is_published_is_refused() {

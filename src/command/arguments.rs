@@ -210,7 +210,7 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
-/// A letter of a name, of which `-` and `_` are the same.
+/// A letter of a name. In names, `-` and `_` are the same.
 const fn letter(byte: u8) -> u8 {
     if byte == b'_' { b'-' } else { byte }
 }

@@ -25,7 +25,7 @@ use crate::job::Objective;
 pub enum Head {
     /// Logits of the vocabulary, whose cross-entropy is the loss.
     NextToken,
-    /// Logits of the vocabulary, of which only the given tokens' log-probabilities count.
+    /// Logits of the vocabulary. Only the log-probabilities of the given tokens count.
     LogProbabilities,
     /// Both losses on the same logits.
     LogProbabilitiesAndNextToken,

@@ -245,7 +245,7 @@ impl Catalogue {
         self.accelerators.get(*position)
     }
 
-    /// How many parts a card has of which a machine of this type has one. None for whole cards.
+    /// The number of parts of a card, if a machine of this type has one part. None for whole cards.
     pub fn share_of_instance(&self, instance: &str) -> Option<u64> {
         self.shares.get(&plain_instance(instance)).copied()
     }

@@ -15,7 +15,7 @@ impl TrainingJob {
         values
     }
 
-    /// The job of these values, each of which was read as its field's type.
+    /// The job of these values. Each was read as its field's type.
     pub(crate) fn of_values<'v>(values: impl Iterator<Item = (AnyField, &'v Value)>) -> Self {
         let mut spec = Map::new();
         for (field, value) in values {

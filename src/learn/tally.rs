@@ -22,7 +22,7 @@ pub struct Tally {
 /// The verdict of a workload that is predicted to run out.
 const OUT_OF_MEMORY: &str = "OutOfMemory";
 
-/// A part of a whole, of which both are counted.
+/// A part of a whole. Both are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// The part.

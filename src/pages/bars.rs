@@ -332,10 +332,13 @@ mod tests {
         for gib in [0.0, 1e-9, 1e15] {
             let memory = of(&[("weights", gib), ("a name that is not known", gib)], gib);
             let drawing = drawn(&memory, scale_of(std::iter::once(Need::from(&memory))), "<x>");
+            let mut drawn_at = 0;
             for attribute in ["x", "x1", "x2", "width"] {
                 let all = percents(&drawing, attribute);
                 assert!(all.iter().all(|at| (0.0..=100.0).contains(at)), "{attribute} {all:?}");
+                drawn_at += all.len();
             }
+            assert!(drawn_at > 0, "{drawing}");
             assert!(!drawing.contains("NaN") && !drawing.contains("<x>"), "{drawing}");
         }
     }

@@ -86,7 +86,7 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    /// Counts the resources besides accelerator memory of which the pod may run out.
+    /// Counts the resources besides accelerator memory that may not suffice for the pod.
     pub(super) fn short_of(&self, resources: impl Iterator<Item = &'static str>, kind: &'static str) {
         for resource in resources {
             self.metrics.short.get_or_create(&OfResource { resource, kind }).inc();

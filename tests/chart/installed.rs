@@ -32,7 +32,7 @@ const CRD: &str = "trainingestimates.weighbridge.dev";
 const UNUSED: &[(&str, &str)] = &[
     ("patch events", "an event that recurs is counted up"),
     ("patch leases", "the lease is renewed after some seconds, which may be later than this test looks"),
-    ("create tokenreviews", "a caller of POST /v1/estimate shows a token, and nobody calls it here"),
+    ("create tokenreviews", "a caller of POST /v1/estimate shows a token, and it is not called here"),
     ("create traininghistories", "a history is kept when a job ends, and none ends here"),
     ("patch traininghistories", "the same for a job that ran before"),
     ("delete traininghistories", "a history whose jobs are long gone is removed"),
@@ -87,7 +87,8 @@ async fn it_installs_refuses_through_its_own_service_upgrades_and_uninstalls() -
     let install = ["install", NAME, CHART, "--namespace", NAME];
     let notes = helm.run(&[&install[..], &fail[..]].concat()).await?.success()?;
     assert!(notes.contains("kubectl delete validatingwebhookconfiguration weighbridge"), "{notes}");
-    assert!(bundles(&client).await?.iter().all(Vec::is_empty), "nobody has written one yet");
+    let rendered = bundles(&client).await?;
+    assert!(!rendered.is_empty() && rendered.iter().all(Vec::is_empty), "none is written yet");
     assert!(ca(&client).await?.data.is_none(), "the CA's Secret is rendered empty");
     pod_is_restricted(&client).await?;
 
@@ -122,15 +123,18 @@ async fn it_installs_refuses_through_its_own_service_upgrades_and_uninstalls() -
     the_role_is_what_is_needed(&control_plane, &client).await?;
 
     let before = (bundles(&client).await?, ca(&client).await?.data);
-    assert!(before.0.iter().all(|bundle| !bundle.is_empty()) && before.1.is_some());
-    // Nobody is there to repair what the upgrade would break.
+    assert!(before.0.len() == rendered.len() && before.0.iter().all(|bundle| !bundle.is_empty()));
+    assert!(before.1.is_some(), "a replica has filled the Secret");
+    // No replica is there to repair what the upgrade would break.
     process.terminate()?;
     process.wait(SOON).await?;
     let upgrade =
         ["upgrade", NAME, CHART, "--namespace", NAME, "--set", "webhook.timeoutSeconds=7,replicaCount=3"];
     helm.run(&[&upgrade[..], &fail[..]].concat()).await?.success()?;
     let configuration = Api::<ValidatingWebhookConfiguration>::all(client.clone()).get(NAME).await?;
-    assert!(configuration.webhooks.iter().flatten().all(|entry| entry.timeout_seconds == Some(7)));
+    let timeouts: BTreeSet<_> =
+        configuration.webhooks.iter().flatten().map(|entry| entry.timeout_seconds).collect();
+    assert_eq!(timeouts, BTreeSet::from([Some(7)]));
     let after = (bundles(&client).await?, ca(&client).await?.data);
     assert!(before == after, "an upgrade leaves what the replicas wrote");
 
@@ -185,7 +189,7 @@ async fn the_role_is_what_is_needed(control_plane: &ControlPlane, client: &Clien
     Ok(())
 }
 
-/// What these rules allow and nobody used, of what the cluster serves.
+/// What these rules allow and no request used, among the resources that the cluster serves.
 fn never_used(
     rules: &[PolicyRule],
     used: &BTreeSet<(String, String, String)>,
@@ -195,7 +199,7 @@ fn never_used(
     for rule in rules {
         let (group, resource) = (one(rule.api_groups.as_deref())?, one(rule.resources.as_deref())?);
         for verb in &rule.verbs {
-            // Whoever may list objects may read each of them anyway: `get` grants nothing more.
+            // A list shows each object anyway: `get` grants nothing more.
             let comes_along = verb == "get" && rule.verbs.iter().any(|other| other == "list");
             let known = comes_along || UNUSED.iter().any(|(what, _)| *what == format!("{verb} {resource}"));
             let call = (verb.clone(), group.clone(), resource.clone());

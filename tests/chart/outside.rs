@@ -41,7 +41,7 @@ pub(crate) async fn control_plane() -> Result<ControlPlane> {
         // Not our own: the chart brings it.
         crds: kubeflow_crds()?,
         api_server_arguments: vec![
-            // Webhooks are called at their endpoints: nobody makes a Service's address reachable here.
+            // Webhooks are called at their endpoints: no proxy makes a Service's address reachable here.
             "--enable-aggregator-routing=true".to_owned(),
             format!("--audit-policy-file={}", policy.display()),
         ],
@@ -159,7 +159,7 @@ pub(crate) fn hopeless() -> Result<Job> {
     job("early", &annotations)
 }
 
-/// Suspended, so that nobody makes pods of it.
+/// Suspended, so that no controller makes pods of it.
 pub(crate) fn job(name: &str, annotations: &Value) -> Result<Job> {
     let container =
         json!({"name": "main", "image": "none", "resources": {"limits": {"nvidia.com/gpu": "1"}}});

@@ -32,7 +32,7 @@ async fn load(client: Client, stop: CancellationToken) -> Result<Tally> {
     while !stop.is_cancelled() {
         for said in join_all((0..AT_ONCE).map(|_| jobs.create(&dry_run, &job))).await {
             match said {
-                // Where nobody answers, the policy Fail makes it 500.
+                // If no replica answers, the policy Fail makes it 500.
                 Err(kube::Error::Api(status))
                     if status.code == 403 && status.message.contains("weighbridge.dev\" denied") =>
                 {

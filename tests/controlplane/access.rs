@@ -1,4 +1,4 @@
-//! Ways in: kubeconfigs, clients and kubectl for whoever a test wants to be.
+//! Ways in: kubeconfigs, clients and kubectl for the user that a test chooses.
 
 use std::{
     fs,

@@ -50,7 +50,7 @@ pub struct AuditEvent {
 }
 
 impl ControlPlane {
-    /// The latest logged request of which `matches` is true, as soon as there is one.
+    /// The latest logged request for which `matches` is true, as soon as there is one.
     pub async fn audit_event(&self, what: &str, matches: impl Fn(&AuditEvent) -> bool) -> Result<AuditEvent> {
         let log = self.folder().join(LOG);
         let what = format!("the audit log to say: {what}");

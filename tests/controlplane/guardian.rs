@@ -78,7 +78,7 @@ impl Guardian {
             .args(["-c", GUARDIAN, "weighbridge-test-guardian"])
             .current_dir("/")
             .stdin(Stdio::piped())
-            // Whoever reads the output of the tests must not wait for the guardian.
+            // A reader of the tests' output must not wait for the guardian.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             // Out of reach of what a terminal or a runner sends to the tests' process group.

@@ -36,7 +36,7 @@ pub struct Setup {
     pub reach: Reach,
     /// What becomes of a request when it does not answer: `Fail` or `Ignore`.
     pub failure_policy: &'static str,
-    /// As whom it reaches the control plane: the administrator, where nobody is given.
+    /// The user as which it reaches the control plane: the administrator, if none is given.
     pub kubeconfig: Option<PathBuf>,
     /// More of its command line.
     pub arguments: Vec<String>,
@@ -60,7 +60,7 @@ pub struct Among {
 pub enum Reach {
     /// All of a control plane that no other shares.
     Everything,
-    /// The namespaces that [`ControlPlane::guarded_namespace`] made for it, of which the first enforces.
+    /// The namespaces that [`ControlPlane::guarded_namespace`] made for it. The first one enforces.
     Namespaces(Vec<String>),
 }
 

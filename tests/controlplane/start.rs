@@ -40,7 +40,7 @@ impl Shared {
         Self { options, started: OnceCell::const_new() }
     }
 
-    /// Starts it if nobody has yet, and waits until it is ready.
+    /// Starts it if no test has yet, and waits until it is ready.
     pub async fn get(&'static self) -> Result<&'static ControlPlane> {
         let start = || async { ControlPlane::start((self.options)()?).await };
         let started =

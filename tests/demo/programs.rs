@@ -32,7 +32,7 @@ pub(super) async fn build_while_checking_the_examples() -> Result<Programs> {
     );
     let report = String::from_utf8(checked.stdout)?;
     match report.split_once("\n\n") {
-        // Nobody has to wait, and what stands behind each line would only push the rest off the screen.
+        // There is nothing to wait for, and more text behind each line would push the rest off the screen.
         Some((table, _)) if build.has_ended()? => {
             println!("{table}\n\n(and what stands behind each line, which is left out here)");
         }

@@ -53,7 +53,7 @@ async fn admissions(kubectl: &Kubectl, serve: &Serve) -> Result<()> {
         let said = show(kubectl, &["apply", "-f", file]).await?;
         ensure!(said.status.success(), "{file} was refused");
     }
-    // The question is no workload: nobody is asked whether it may be.
+    // The question is no workload: the gate does not see it.
     let (counted, jobs) = (admitted(serve).await? - before, ADMITTED.len() - 1);
     ensure!(counted >= jobs as f64, "the webhook has counted {counted} admissions of {jobs}");
     Ok(())

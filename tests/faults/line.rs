@@ -13,7 +13,7 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum State {
     Open,
-    /// Nothing arrives, and nobody is told: packets are dropped. They arrive when the line is open again.
+    /// Nothing arrives, and no side learns of it: packets are dropped. They arrive when the line is open again.
     Held,
     /// Every answer comes so much later.
     Slow(Duration),

@@ -72,7 +72,7 @@ async fn a_deleted_configuration_of_its_own_is_made_again() -> Result<()> {
     .await?;
     scene.load.goes_on(200).await?;
     let recovery = scene.recovered(Vec::new()).await?;
-    // Without a configuration the apiserver asks nobody.
+    // Without a configuration the apiserver calls no webhook.
     let tally = scene.tally("the configuration deleted", recovery).await?;
     ensure!(tally.lost.is_empty() && tally.wrong.len() * 4 < tally.right, "{tally}");
     Ok(())

@@ -60,7 +60,7 @@ async fn a_killed_leader_costs_at_most_the_requests_that_it_held() -> Result<()>
     let tally = load.stop().await?;
     println!("the leader killed: {tally}; estimates right after {:.1} s", recovery.as_secs_f64());
     ensure!(tally.wrong.is_empty() && tally.lost.len() <= AT_ONCE, "{tally}");
-    ensure!(leads(&other).await?, "nobody leads");
+    ensure!(leads(&other).await?, "no replica leads");
     Ok(())
 }
 

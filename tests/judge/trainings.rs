@@ -1,4 +1,4 @@
-//! Several trainings of one object, of which the worst decides. The accelerators of one training.
+//! Several trainings of one object: the worst decides. The accelerators of one training.
 
 use serde_json::{Value, json};
 use weighbridge::judgement::{Judgement, Verdict};

@@ -41,7 +41,7 @@ pub struct Work {
     pub tokens: f64,
     /// Model FLOPs of one token.
     pub flops: f64,
-    /// The rate of which utilization is a share, in FLOP/s.
+    /// The rate that a utilization of 100 % means, in FLOP/s.
     pub peak: f64,
     /// The half-precision rate.
     pub half: f64,
