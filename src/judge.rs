@@ -170,7 +170,8 @@ impl Judge<'_> {
     ) -> Judgement {
         let Ok(estimate) = self.estimate(&judgement.job, given.device) else {
             let deadline = deadline::deadline(&judgement.job, limit, None);
-            let judgement = without_model(Judgement { deadline, ..judgement }, given.capacity, shown);
+            let judgement =
+                without_model(Judgement { deadline, ..judgement }, given.capacity, shown, self.catalogue);
             return match given.pod {
                 Some(pod) => host::without_model(judgement, pod, shown, self.rules),
                 None => judgement,
@@ -248,7 +249,7 @@ impl Judge<'_> {
         }
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, shown, self.catalogue);
-            judgement.missing.insert(0, capacity.missing());
+            judgement.missing.splice(0..0, shown.capacity().missing(self.catalogue).iter().copied());
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
             judgement.memory = Some(memory);
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
@@ -464,7 +465,12 @@ fn not_read(judgement: Judgement, why: Unread) -> Judgement {
 }
 
 /// The judgement of a job whose model is unknown, even by its size.
-fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>, shown: &Shown<'_>) -> Judgement {
+fn without_model(
+    mut judgement: Judgement,
+    capacity: &Capacity<'_>,
+    shown: &Shown<'_>,
+    catalogue: &Catalogue,
+) -> Judgement {
     let name = judgement.job.model.as_ref().and_then(|model| model.name.as_deref());
     judgement.deadline = judgement.deadline.map(|deadline| shown.deadline(deadline));
     judgement.message = wording::no_model(name, shown);
@@ -480,7 +486,7 @@ fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>, shown: &Show
     };
     judgement.missing = wanted.to_vec();
     if capacity.bytes.is_none() {
-        judgement.missing.push(capacity.missing());
+        judgement.missing.extend(shown.capacity().missing(catalogue));
     }
     judgement.inputs.extend(shown.capacity().input.clone());
     Judgement { reason, ..judgement }

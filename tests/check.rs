@@ -275,6 +275,49 @@ fn a_job_counts_and_not_the_pods_that_its_controller_made() -> Result<()> {
 }
 
 #[test]
+fn equal_jobs_have_a_line_each_in_the_order_of_the_stream() -> Result<()> {
+    let job = |name: &str, path| -> Result<Value> {
+        let mut job: Value = serde_saphyr::from_str(&example(path)?)?;
+        job["metadata"]["name"] = name.into();
+        Ok(job)
+    };
+    let jobs = [job("a", FITS)?, job("b", OUT_OF_MEMORY)?, job("c", FITS)?, job("d", OUT_OF_MEMORY)?];
+    let stream = jobs.map(|job| job.to_string()).join("\n");
+    let mut together = check(&["-", "-o", "json"], &stream)?.json()?;
+    let names: Vec<_> = together.iter().map(|element| element["name"].clone()).collect();
+    assert_eq!(names, ["a", "b", "c", "d"]);
+    let documents: Vec<_> = together.iter().map(|element| element["document"].clone()).collect();
+    assert_eq!(documents, [1, 2, 3, 4]);
+    for element in &mut together {
+        for field in ["name", "document", "line"] {
+            element[field] = Value::Null;
+        }
+    }
+    assert_eq!((&together[0], &together[1]), (&together[2], &together[3]));
+    assert_eq!((&together[0]["verdict"], &together[1]["verdict"]), (&json!("Fits"), &json!("OutOfMemory")));
+    Ok(())
+}
+
+#[test]
+fn a_path_that_does_not_exist_is_named() -> Result<()> {
+    let said = check(&["no/such.yaml"], "")?;
+    let expected = "weighbridge: no/such.yaml: there is no such file or folder\n";
+    assert_eq!((said.status, said.stderr.as_str()), (Some(2), expected));
+    Ok(())
+}
+
+#[test]
+fn an_unknown_accelerator_is_asked_for_again_before_its_memory() -> Result<()> {
+    let said = check(&["--set", "model=llama-3-8b", "--accelerator", "H10O-80GB", "--gpus", "8"], "")?;
+    assert!(said.stdout.contains("did you mean H100-80GB"), "{}", said.stdout);
+    let at = |text| said.stdout.find(text).with_context(|| format!("{text}: {}", said.stdout));
+    assert!(at("--set gpu-type=NAME")? < at("--set accelerator-memory=SIZE")?);
+    // It is given, so the hint to give one is not true.
+    assert!(!said.stderr.contains("--accelerator TYPE"), "{}", said.stderr);
+    Ok(())
+}
+
+#[test]
 fn a_list_whose_items_are_not_a_list_is_an_error() -> Result<()> {
     let said = check(&["-"], "apiVersion: v1\nkind: List\nitems: 3\n")?;
     assert!(said.status == Some(2) && said.stderr.contains("items are not a list"), "{}", said.stderr);

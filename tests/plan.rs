@@ -153,7 +153,7 @@ fn the_table_says_what_was_rounded() -> Result<()> {
         text.lines().next().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).as_deref(),
         Some(heads)
     );
-    assert!(text.contains("and 1024 share the global batch evenly"), "{text}");
+    assert!(text.contains("1024 to share the global batch evenly"), "{text}");
     Ok(())
 }
 

@@ -335,8 +335,11 @@ fn hints(entries: &[Entry], arguments: &Arguments) -> Vec<String> {
             }
         }
     }
-    let no_card =
-        |entry: &Entry| entry.judgement.memory.as_ref().is_some_and(|memory| memory.capacity_bytes.is_none());
+    let no_card = |entry: &Entry| {
+        let card = entry.judgement.job.accelerator.as_ref().and_then(|accelerator| accelerator.kind.as_ref());
+        let memory = entry.judgement.memory.as_ref();
+        card.is_none() && memory.is_some_and(|memory| memory.capacity_bytes.is_none())
+    };
     if arguments.paths.is_empty() && arguments.files.is_empty() && entries.iter().any(no_card) {
         hints.push("--accelerator TYPE names the GPU: weighbridge accelerators lists all".to_owned());
     }

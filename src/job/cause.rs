@@ -85,7 +85,7 @@ causes! {
     Simulation TrainsNothing "simulation" "it simulates or renders"
     Help TrainsNothing "help" "it prints its help"
     NoTraining TrainsNothing "no-training" "its options turn training off"
-    Idle TrainsNothing "idle" "it waits, and starts nothing itself"
+    Idle TrainsNothing "idle" "its command only waits or ends"
     UnknownProgram NotRecognised "unknown-program" "its program is in no table"
     UnknownKind NotRecognised "unknown-kind" "its kind is in no table"
 }

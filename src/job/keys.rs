@@ -46,11 +46,7 @@ const fn plain<T>(name: &'static str, field: Field<T>) -> Key {
 
 /// The keys that the contract names, in the order of the documentation.
 const CONTRACT: &[Key] = &[
-    key(
-        "model",
-        field::model::NAME.member(),
-        Grammar::Name("the name of a model, like llama-2-70b or meta-llama/Llama-2-70b-hf"),
-    ),
+    key("model", field::model::NAME.member(), Grammar::Name(A_MODEL)),
     plain("parameters", field::model::PARAMETERS),
     plain("layers", field::model::LAYERS),
     plain("hidden-size", field::model::HIDDEN_SIZE),
@@ -114,12 +110,28 @@ const UNCLEAR_ALONE: &[Member] = &[
     field::finetuning::DROPOUT.member(),
 ];
 
+/// What the names of other fields are.
+const NAMES: &[(Member, &str)] = &[
+    (field::FRAMEWORK_VERSION.member(), "the version of the framework, like 0.24.0"),
+    (field::host::HUB_CACHE.member(), "the path of a folder in the container"),
+    (field::checkpoint::DIRECTORY.member(), "the path of a folder in the container"),
+    (field::roles::REWARD_MODEL_NAME.member(), A_MODEL),
+    (field::roles::TEACHER_MODEL_NAME.member(), A_MODEL),
+];
+const A_MODEL: &str = "the name of a model, like llama-2-70b or meta-llama/Llama-2-70b-hf";
+
+/// The grammar of a field that the contract does not name.
+fn grammar(field: AnyField) -> Grammar {
+    let name = NAMES.iter().find(|(member, _)| *member == field.member());
+    name.map_or(field.grammar(), |(_, what)| Grammar::Name(what))
+}
+
 /// Every annotation that sets fields of the spec: those that the contract names, then those of the other fields in the
 /// order of the spec. `training` and `override` are the two others.
 pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let others = field::SPEC.fields().into_iter();
     let others = others.filter(|field| !CONTRACT.iter().any(|key| key.sets.covers(*field)));
-    let others = others.map(|field| key(dashed(field).leak(), field.member(), field.grammar()));
+    let others = others.map(|field| key(dashed(field).leak(), field.member(), grammar(field)));
     CONTRACT.iter().copied().chain(others).collect()
 });
 

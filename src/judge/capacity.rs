@@ -61,9 +61,16 @@ impl Capacity<'_> {
         self
     }
 
-    /// What to add if the capacity is unknown: the type, or the memory of an unknown type.
-    pub(super) fn missing(&self) -> AnyField {
-        if self.given.is_some() { field::accelerator::MEMORY.into() } else { field::accelerator::KIND.into() }
+    /// What to add if the capacity is unknown: the type, or the memory of an unknown type. A name that resembles a known one
+    /// is probably misspelt, so the type comes first.
+    pub(super) fn missing(&self, catalogue: &Catalogue) -> &'static [AnyField] {
+        const KIND: AnyField = field::accelerator::KIND.erased();
+        const MEMORY: AnyField = field::accelerator::MEMORY.erased();
+        match &self.given {
+            None => &[KIND],
+            Some(name) if catalogue.nearest(name).is_empty() => &[MEMORY],
+            Some(_) => &[KIND, MEMORY],
+        }
     }
 }
 

@@ -255,8 +255,8 @@ fn message(name: &str, need: &Need, limit: Option<&Allowed>, verdict: Verdict, a
             let range = range.amount();
             let key = key_of(part).map(|key| format!(", add {PREFIX}{key}")).unwrap_or_default();
             format!(
-                "needs {peak} of {name} a pod ({lower} to {upper}), {offered} are allowed; what is not stated decides: {part}, by \
-                 {range}{key}{advised}"
+                "needs {peak} of {name} a pod ({lower} to {upper}), {offered} are allowed; whether that suffices depends on \
+                 {part} ({range}){key}{advised}"
             )
         }
         Verdict::Fits | Verdict::NotTraining | Verdict::Unrecognised => {

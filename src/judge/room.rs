@@ -4,7 +4,7 @@
 //! value = the present or assumed value, doubled as long as the job with it fits
 //! ```
 //!
-//! Each field is tried alone, with everything else as it is. A length ends at the positions of the model, if these are known:
+//! Each field is tried alone, with everything else as it is. A field that cannot grow is left out. A length ends at the positions of the model, if these are known:
 //! a longer one is another model. The work is bounded by the number of doublings.
 
 use crate::estimate::Estimate;
@@ -39,7 +39,11 @@ pub(super) fn room(
         let values = std::iter::successors(Some(from), |value| value.checked_mul(2)).take(MOST);
         let values = values.take_while(|value| *value <= most).map_while(|value| u32::try_from(value).ok());
         let fitting = values.map_while(|value| Some((value, fits(&changed(value))?)));
-        fitting.last().map(|(value, peak)| Room { key, at_most: value.into(), peak_bytes: peak })
+        fitting.last().filter(|(value, _)| u64::from(*value) > from).map(|(value, peak)| Room {
+            key,
+            at_most: value.into(),
+            peak_bytes: peak,
+        })
     };
     let keys = [field::batch::MICRO_BATCH_SIZE.erased(), field::batch::SEQUENCE_LENGTH.erased()];
     let [batch_key, length_key] = keys.map(keys::of_field);

@@ -67,7 +67,7 @@ pub(super) fn worst(mut readings: Vec<Reading>, judge: &Judge<'_>) -> Option<Jud
         let may_be = if alternatives { "may be" } else { "are" };
         judgement
             .warnings
-            .insert(0, format!("{number} trainings {may_be} started; the {which} decides{place}"));
+            .insert(0, format!("{number} training commands {may_be} started; the {which} decides{place}"));
     }
     Some(judgement)
 }

@@ -87,7 +87,7 @@ pub(super) fn no_accelerator(
     let need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, None);
     match &capacity.given {
         None => {
-            let key = keys::of_field(capacity.missing());
+            let key = keys::of_field(field::accelerator::KIND);
             format!("{need}; the accelerator is not known: add {PREFIX}{key}")
         }
         Some(_) if shown.hides(field::accelerator::KIND) => {

@@ -8,6 +8,7 @@ use crate::judgement::{Advice, Judgement, Memory, Verdict};
 use crate::report::missing::Form;
 use crate::report::{figures, missing, sentences};
 use crate::units::Bytes;
+use crate::verdict::Ends;
 
 /// A row of stages for each is enough to read. More stages are named by their number.
 const MOST_STAGES: usize = 32;
@@ -61,11 +62,7 @@ pub(super) fn memory(sheet: &Sheet<'_>) -> String {
             memory.worst_rank,
             interval(memory)
         )),
-        Some(format!(
-            "Needed is what must be free. With room to spare PyTorch keeps more: nvidia-smi would show {}, torch {} \
-             allocated and {} reserved.",
-            memory.process_bytes, memory.allocated_bytes, memory.reserved_bytes
-        )),
+        Some(format!("{}.", sentences::tools(memory))),
         (!memory.phases.is_empty()).then(|| {
             let phases: Vec<_> =
                 memory.phases.iter().map(|phase| format!("{} {}", phase.name, phase.bytes)).collect();
@@ -79,13 +76,20 @@ pub(super) fn memory(sheet: &Sheet<'_>) -> String {
 }
 
 fn interval(memory: &Memory) -> String {
-    let (lower, upper) = (memory.lower_bytes, memory.upper_bytes);
-    if upper > memory.peak_bytes.max(memory.capacity_bytes.unwrap_or_default()).scale(2.0) {
-        return format!(
+    match Ends::of(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, memory.capacity_bytes) {
+        Ends { lower: Some(lower), upper: Some(upper) } => {
+            format!("In nine of ten cases the need is between {lower} and {upper}.")
+        }
+        Ends { lower: Some(lower), upper: None } => format!(
             "In nine of ten cases the need is above {lower}. What is not stated leaves the upper end open."
-        );
+        ),
+        Ends { lower: None, upper: Some(upper) } => format!(
+            "In nine of ten cases the need is below {upper}. What is not stated leaves the lower end open."
+        ),
+        Ends { lower: None, upper: None } => {
+            "What is not stated leaves both ends of the need open.".to_owned()
+        }
     }
-    format!("In nine of ten cases the need is between {lower} and {upper}.")
 }
 
 /// The components as a table, which is the key of the colours.

@@ -81,26 +81,15 @@ impl Block<'_> {
         });
         let chance = chance.unwrap_or_default();
         self.line(2, &format!("Peak: {}, on {}{chance}", memory.instant, memory.worst_rank));
-        let part = |name: &str, bytes: Bytes| vec![name.to_owned(), format!("{:>6.1} GiB", bytes.as_gib())];
-        // What is shown as zero says nothing.
-        let shown = memory.components.iter().filter(|part_of| part_of.bytes >= Bytes::from_mib(52));
-        let mut rows: Vec<_> = shown.map(|part_of| part(part_of.name, part_of.bytes)).collect();
-        rows.push(part("needed", memory.peak_bytes));
+        let needed = Component { name: "needed", bytes: memory.peak_bytes };
+        let rows: Vec<_> = part_rows(&memory.components).chain([part_row(&needed)]).collect();
         columns::align(self.text, 4, &rows, |_, _, cell| cell.to_owned());
         if !memory.phases.is_empty() {
             let phase = |phase: &Component| format!("{} {}", phase.name, phase.bytes);
             let phases = memory.phases.iter().map(phase).collect::<Vec<_>>().join(", ");
             self.line(2, &format!("Phases on each GPU: {phases}; the higher one is needed"));
         }
-        let keeps_more = memory.process_bytes.to_string() != memory.peak_bytes.to_string();
-        let keeps_more = if keeps_more { " With room to spare PyTorch keeps more." } else { "" };
-        self.line(
-            2,
-            &format!(
-                "Needed is what must be free.{keeps_more} nvidia-smi would show {}, torch {} allocated and {} reserved",
-                memory.process_bytes, memory.allocated_bytes, memory.reserved_bytes
-            ),
-        );
+        self.line(2, &sentences::tools(memory));
     }
 
     /// A resource besides device memory. Host memory has at least a line, and others only if they may not suffice.
@@ -119,9 +108,8 @@ impl Block<'_> {
         let advised = resource.advice.first().map(|advice| format!("; {advice}")).unwrap_or_default();
         let message = message.strip_suffix(advised.as_str()).unwrap_or(&message);
         self.line(2, &format!("{heading}: {message}"));
-        let part = |part: &Component| vec![part.name.to_owned(), format!("{:>6.1} GiB", part.bytes.as_gib())];
         if matches!(resource.verdict, Verdict::OutOfMemory | Verdict::Tight) {
-            let rows: Vec<_> = resource.components.iter().map(part).collect();
+            let rows: Vec<_> = part_rows(&resource.components).collect();
             columns::align(self.text, 4, &rows, |_, _, cell| cell.to_owned());
         }
         for line in &resource.warnings {
@@ -148,6 +136,15 @@ impl Block<'_> {
             self.text.push_str(&width::broken(&printable(content), indent, 2, self.width));
         }
     }
+}
+
+/// The rows of the parts. What would be shown as zero is left out.
+fn part_rows(parts: &[Component]) -> impl Iterator<Item = Vec<String>> + '_ {
+    parts.iter().filter(|part| part.bytes >= Bytes::from_mib(52)).map(part_row)
+}
+
+fn part_row(part: &Component) -> Vec<String> {
+    vec![part.name.to_owned(), format!("{:>6.1} GiB", part.bytes.as_gib())]
 }
 
 fn advised(advice: &Advice) -> Vec<String> {

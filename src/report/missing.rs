@@ -7,9 +7,10 @@
 //!
 //! A blank cannot be pasted as it is: the value that stands against the job would then be fixed.
 
+use crate::job::field;
 use crate::job::grammar::Grammar;
 use crate::job::keys::{self, KEYS, Key, PREFIX};
-use crate::judgement::{Judgement, Swing};
+use crate::judgement::{Judgement, Reason, Swing};
 use crate::units::Bytes;
 
 use super::Entry;
@@ -77,7 +78,10 @@ pub(crate) fn of(judgement: &Judgement, form: Form) -> Vec<Missing> {
 
 fn one(judgement: &Judgement, key: &Key, form: Form) -> Missing {
     let swing = swing(judgement, key.name);
-    let assumed = judgement.inputs.iter().find(|input| key.sets.covers(input.field));
+    // A type that is not known is given, and cannot be confirmed.
+    let is_known =
+        judgement.reason != Reason::UnknownAccelerator || !key.sets.covers(field::accelerator::KIND.into());
+    let assumed = judgement.inputs.iter().find(|input| is_known && key.sets.covers(input.field));
     let assumed = assumed.and_then(|input| written(key, &input.value));
     let may_be_less = swing.is_some_and(|swing| swing.less >= Swing::NOTABLE);
     let confirmed = assumed.clone().filter(|_| !may_be_less);
@@ -187,8 +191,8 @@ pub(crate) fn tells(judgement: &Judgement, warning: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Input, field};
-    use crate::judgement::{Reason, Verdict};
+    use crate::job::Input;
+    use crate::judgement::Verdict;
 
     fn rows(less: f64, more: f64, form: Form) -> Vec<String> {
         let recompute = field::RECOMPUTE.into();

@@ -1,10 +1,13 @@
 //! The layouts of a plan: a line each, the best first, and below them what the numbers rest on.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::columns::{self, Columns, Line};
 use super::{Style, figures, width};
+use crate::advise::count::Count;
 use crate::judgement::Judgement;
 use crate::plan::{Goal, Layout, Planned, Proposal};
 
@@ -128,17 +131,7 @@ fn explained(planned: &Planned) -> Vec<String> {
     }
     match (planned.count(), &planned.reason, planned.goal) {
         (Some(count), _, Goal::Days(days)) => {
-            let even = if count.usable > count.whole {
-                format!(", and {} share the global batch evenly and fit", count.usable)
-            } else {
-                String::new()
-            };
-            sentences.push(format!(
-                "{} days need {} GPUs; with whole replicas on whole nodes it is {}{even}",
-                figures::days(days),
-                count.least,
-                count.whole
-            ));
+            sentences.push(format!("{} days need {}", figures::days(days), numbers(count)));
         }
         (Some(count), _, Goal::Fits) => {
             sentences.push(match count.usable {
@@ -160,6 +153,18 @@ fn explained(planned: &Planned) -> Vec<String> {
             .push(format!("{fewest} GPUs are the fewest on which the training fits: try --gpus {fewest}"));
     }
     sentences
+}
+
+/// The numbers of accelerators, from the least that is fast enough to the one that is proposed. Equal ones are one.
+fn numbers(count: Count) -> String {
+    let mut numbers = format!("{} GPUs", count.least);
+    if count.whole > count.least {
+        let _ = write!(numbers, ", {} in whole replicas and whole nodes", count.whole);
+    }
+    if count.usable > count.whole {
+        let _ = write!(numbers, ", {} to share the global batch evenly and fit", count.usable);
+    }
+    numbers
 }
 
 /// What every line assumes, in one sentence.
@@ -276,4 +281,21 @@ pub fn plan_estimates(entries: &[PlanEntry]) -> serde_json::Result<Vec<Value>> {
         }))
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_equal_are_told_once() {
+        let of = |least, whole, usable| numbers(Count { least, whole, usable });
+        assert_eq!(of(776, 776, 776), "776 GPUs");
+        assert_eq!(of(936, 944, 944), "936 GPUs, 944 in whole replicas and whole nodes");
+        assert_eq!(
+            of(809, 816, 1024),
+            "809 GPUs, 816 in whole replicas and whole nodes, 1024 to share the global batch evenly and fit"
+        );
+        assert_eq!(of(16, 16, 24), "16 GPUs, 24 to share the global batch evenly and fit");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::figures;
 use crate::job::{Understood, keys};
-use crate::judgement::{Cost, Evidence, Goodput, PriceSource, Room, Time};
+use crate::judgement::{Cost, Evidence, Goodput, Memory, PriceSource, Room, Time};
 
 /// The class of evidence, in words.
 pub(crate) fn evidence(evidence: Evidence) -> &'static str {
@@ -11,6 +11,17 @@ pub(crate) fn evidence(evidence: Evidence) -> &'static str {
         Evidence::Derived => "derived from the framework's code, no two parties measured jobs of this mode",
         Evidence::Unchecked => "unchecked, so only its weights and optimizer states can refuse it",
     }
+}
+
+/// What the tools of a running job would show, in one line. Only what differs from the need is explained.
+pub(crate) fn tools(memory: &Memory) -> String {
+    let shown = memory.process_bytes.to_string();
+    let differs = shown != memory.peak_bytes.to_string();
+    let why = if differs { ", because PyTorch keeps freed memory until it is needed" } else { "" };
+    let (allocated, reserved) = (memory.allocated_bytes, memory.reserved_bytes);
+    format!(
+        "Tools: nvidia-smi would show {shown}{why}; torch would report {allocated} allocated, {reserved} reserved"
+    )
 }
 
 /// How long the job takes, in one line.
@@ -69,11 +80,11 @@ pub(crate) fn cost(cost: &Cost) -> String {
     )
 }
 
-/// How far the job can grow, in one line. None if that was not asked for.
+/// How far the job can grow, in one line. None if it cannot, or if that was not asked for.
 pub(crate) fn room(room: &[Room]) -> Option<String> {
     let parts = room.iter().map(|room| format!("{} {} ({})", room.key, room.at_most, room.peak_bytes));
     let parts: Vec<_> = parts.collect();
-    (!parts.is_empty()).then(|| format!("Room: alone, it still fits up to {}", parts.join(", or ")))
+    (!parts.is_empty()).then(|| format!("Room: it would also fit with {}", parts.join(", or with ")))
 }
 
 /// `Options: 31 read, 12 without effect on memory, 1 that leaves fields open (load_in_3bit → method, optimizer), 1 not known (color)`.
@@ -97,4 +108,39 @@ pub(crate) fn words(words: &Understood) -> String {
     let parts =
         parts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
     format!("Options: {}", parts.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::entries;
+    use crate::units::Bytes;
+
+    #[test]
+    fn only_a_figure_that_differs_from_the_need_is_explained() {
+        let mut memory = entries().swap_remove(0).judgement.memory.unwrap();
+        assert_eq!(
+            tools(&memory),
+            "Tools: nvidia-smi would show 101.2 GiB, because PyTorch keeps freed memory until it is needed; \
+             torch would report 94.0 GiB allocated, 99.0 GiB reserved"
+        );
+        memory.process_bytes = memory.peak_bytes;
+        assert!(
+            tools(&memory).starts_with("Tools: nvidia-smi would show 96.4 GiB; torch"),
+            "{}",
+            tools(&memory)
+        );
+    }
+
+    #[test]
+    fn a_job_that_cannot_grow_has_no_line_about_it() {
+        let grown = |key, at_most| Room { key, at_most, peak_bytes: Bytes::from_gib(61.0) };
+        assert_eq!(room(&[]), None);
+        assert_eq!(
+            room(&[grown("micro-batch-size", 4), grown("sequence-length", 8192)]).as_deref(),
+            Some(
+                "Room: it would also fit with micro-batch-size 4 (61.0 GiB), or with sequence-length 8192 (61.0 GiB)"
+            )
+        );
+    }
 }

@@ -79,7 +79,7 @@ pub const TERMS: &[Term] = &[
     },
     Term {
         name: "process",
-        also: &["nvidia-smi"],
+        also: &["nvidia-smi", "tools"],
         meaning: "The reserved memory, and all that is outside PyTorch's allocator: what nvidia-smi shows while the job runs with \
                   room to spare. It may be more than the needed memory.",
     },
@@ -140,7 +140,8 @@ pub const TERMS: &[Term] = &[
         name: "room",
         also: &["grow"],
         meaning: "How far a job that fits can grow: the largest micro-batch, and the longest sequences, with which it still fits. \
-                  The present value is doubled as long as the job fits, with everything else as it is. Each limit holds if only that field changes.",
+                  The present value is doubled as long as the job fits, with everything else as it is. Each limit holds if only that field changes. \
+                  A field that cannot grow is left out.",
     },
     Term {
         name: "MFU",

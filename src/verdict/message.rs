@@ -16,18 +16,43 @@ pub struct Offer<'a> {
     pub headroom: Bytes,
 }
 
-/// `needs 76.4 GiB per GPU (68.1–84.9), an A800-80GB offers 79.1 GiB`.
-///
-/// An upper end that is more than twice the need and the capacity says only that something is open: `(50.3 or more)`. If the
-/// lower end is less than a tenth of the need too, the interval says nothing: `(or far less)`.
+/// The ends of an interval that are figures. An upper end that is more than twice the need and the capacity, or a lower end
+/// that is less than a tenth of the need, says only that something is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The lower end, unless it is far off.
+    pub lower: Option<Bytes>,
+    /// The upper end, unless it is far off.
+    pub upper: Option<Bytes>,
+}
+
+impl Ends {
+    /// The ends of the interval of a need.
+    pub fn of(peak: Bytes, lower: Bytes, upper: Bytes, capacity: Option<Bytes>) -> Self {
+        let most = peak.max(capacity.unwrap_or(Bytes::ZERO)).scale(2.0);
+        Self {
+            lower: Some(lower).filter(|lower| !is_far_below(*lower, peak)),
+            upper: Some(upper).filter(|upper| *upper <= most),
+        }
+    }
+}
+
+/// Whether a lower end is too far from the need to say anything about it.
+fn is_far_below(lower: Bytes, peak: Bytes) -> bool {
+    // What is shown as zero is no figure either.
+    lower < peak.scale(0.1).max(Bytes::from_mib(52))
+}
+
+/// `needs 76.4 GiB per GPU (68.1–84.9), an A800-80GB offers 79.1 GiB`. An end that is far off is no figure: `(50.3 or more)`,
+/// `(up to 84.9)`, `(or far less)`.
 pub fn need(peak: Bytes, lower: Bytes, upper: Bytes, offer: Option<Offer<'_>>) -> String {
-    let far = peak.max(offer.map_or(Bytes::ZERO, |offer| offer.bytes)).scale(2.0);
-    let interval = if upper > far && lower < peak.scale(0.1) {
-        "or far less".to_owned()
-    } else if upper > far {
-        format!("{:.1} or more", lower.as_gib())
-    } else {
-        format!("{:.1}–{:.1}", lower.as_gib(), upper.as_gib())
+    let interval = match Ends::of(peak, lower, upper, offer.map(|offer| offer.bytes)) {
+        Ends { lower: None, upper: None } => "or far less".to_owned(),
+        Ends { lower: Some(lower), upper: None } => format!("{:.1} or more", lower.as_gib()),
+        Ends { lower: None, upper: Some(upper) } => format!("up to {:.1}", upper.as_gib()),
+        Ends { lower: Some(lower), upper: Some(upper) } => {
+            format!("{:.1}–{:.1}", lower.as_gib(), upper.as_gib())
+        }
     };
     compared(peak, &interval, offer)
 }
@@ -35,7 +60,12 @@ pub fn need(peak: Bytes, lower: Bytes, upper: Bytes, offer: Option<Offer<'_>>) -
 /// `needs 18.2 GiB per GPU (15.1 to over 79.1), an A100-80GB offers 79.1 GiB`: what is not stated may take the job above the
 /// capacity, and how far does not matter.
 pub fn open_need(peak: Bytes, lower: Bytes, offer: Offer<'_>) -> String {
-    let interval = format!("{:.1} to over {:.1}", lower.as_gib(), offer.bytes.as_gib());
+    let offered = offer.bytes.as_gib();
+    let interval = if is_far_below(lower, peak) {
+        format!("or over {offered:.1}")
+    } else {
+        format!("{:.1} to over {offered:.1}", lower.as_gib())
+    };
     compared(peak, &interval, Some(offer))
 }
 
@@ -101,6 +131,12 @@ mod tests {
         assert_eq!(need(gib(181.9), gib(0.0), gib(2362.0), None), "needs 181.9 GiB per GPU (or far less)");
         assert_eq!(need(gib(10.0), gib(5.0), gib(19.0), None), "needs 10.0 GiB per GPU (5.0–19.0)");
         assert_eq!(need(gib(10.0), gib(5.0), gib(21.0), None), "needs 10.0 GiB per GPU (5.0 or more)");
+        assert_eq!(need(gib(10.0), gib(0.0), gib(19.0), None), "needs 10.0 GiB per GPU (up to 19.0)");
+        assert_eq!(need(gib(0.3), gib(0.04), gib(21.0), None), "needs 0.3 GiB per GPU (or far less)");
+        assert_eq!(
+            open_need(gib(49.6), gib(0.0), offer),
+            "needs 49.6 GiB per GPU (or over 79.1), an A100-80GB offers 79.1 GiB"
+        );
         assert_eq!(
             open_need(gib(49.6), gib(15.0), offer),
             "needs 49.6 GiB per GPU (15.0 to over 79.1), an A100-80GB offers 79.1 GiB"

@@ -6,4 +6,4 @@ mod message;
 
 pub use decide::{Decision, decide};
 pub use distribution::Distribution;
-pub use message::{Offer, accelerator_with_article, denial, need, open_need, refused_need};
+pub use message::{Ends, Offer, accelerator_with_article, denial, need, open_need, refused_need};

@@ -73,7 +73,15 @@ fn a_job_with_open_fields_shows_the_known_figures() {
     assert_eq!(accelerator_unknown.missing.first(), Some(&field::accelerator::KIND.erased()));
     assert_eq!(accelerator_unknown.memory.unwrap().capacity_bytes, None);
 
-    let of_nobody = judged(&pytorchjob(&with(STATED, ("gpu-type", "H9000-640GB")), 7));
-    assert_eq!((of_nobody.reason, of_nobody.memory.is_some()), (Reason::UnknownAccelerator, true));
-    assert_eq!(of_nobody.missing.first(), Some(&field::accelerator::MEMORY.erased()));
+    let unknown_type = judged(&pytorchjob(&with(STATED, ("gpu-type", "H9000-640GB")), 7));
+    assert_eq!((unknown_type.reason, unknown_type.memory.is_some()), (Reason::UnknownAccelerator, true));
+    let asked = [field::accelerator::KIND.erased(), field::accelerator::MEMORY.erased()];
+    assert_eq!(unknown_type.missing.get(..2), Some(asked.as_slice()), "{}", unknown_type.message);
+    let like_none = judged(&pytorchjob(&with(STATED, ("gpu-type", "banana")), 7));
+    assert_eq!(
+        like_none.missing.first(),
+        Some(&field::accelerator::MEMORY.erased()),
+        "{}",
+        like_none.message
+    );
 }

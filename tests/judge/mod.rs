@@ -15,6 +15,7 @@ mod models;
 mod pods;
 mod privacy;
 mod ranges;
+mod room;
 mod training;
 mod trainings;
 mod unread;

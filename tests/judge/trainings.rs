@@ -78,7 +78,7 @@ fn the_worst_of_several_trainings_of_a_script_decides_wherever_it_stands() {
         assert_eq!(judgement.advice.len(), alone.advice.len(), "{script}");
         assert!(
             judgement.warnings[0]
-                .contains(&format!("trainings are started; the {which} decides (container main)"))
+                .contains(&format!("training commands are started; the {which} decides (container main)"))
                 || script.contains("--lr 1"),
             "{script}: {:?}",
             judgement.warnings
@@ -307,7 +307,7 @@ fn only_groups_of_pods_that_run_the_training_count() {
         ),
         1,
     );
-    assert!(both.warnings[0].starts_with("2 trainings are started"), "{:?}", both.warnings);
+    assert!(both.warnings[0].starts_with("2 training commands are started"), "{:?}", both.warnings);
 }
 
 #[test]

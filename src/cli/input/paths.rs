@@ -107,6 +107,9 @@ impl Source {
         });
         match content {
             Ok(content) => Ok(Text { name, content }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(unreadable(name, &"there is no such file or folder"))
+            }
             Err(error) => Err(unreadable(name, &error)),
         }
     }
