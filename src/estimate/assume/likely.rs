@@ -111,7 +111,7 @@ impl Chosen {
             sharding_degree: parallelism.sharding_degree.map(u64::from),
             reshard_after_forward: parallelism
                 .reshard_after_forward
-                .unwrap_or_else(|| pipeline == 1 || profile.pipeline == Pipeline::Messages),
+                .unwrap_or(pipeline == 1 || !matches!(profile.pipeline, Pipeline::PyTorch { .. })),
             micro_batch: self.micro_batch,
             sequence,
             typical_sequence: batch.typical_sequence_length.map_or(sequence, u64::from).clamp(1, sequence),

@@ -49,6 +49,7 @@ mod widths;
 
 use serde_json::Value;
 
+use crate::frameworks::profile::memory::Pipeline;
 use crate::job::{AnyField, Input, TrainingJob, ValueOf};
 use crate::model::ShapeError;
 
@@ -178,6 +179,7 @@ fn lint(plan: &Plan, notes: &mut Notes) {
         );
         say(
             p <= shape.layers
+                && plan.profile.pipeline == Pipeline::Messages
                 && plan.first_stage_layers.or(plan.last_stage_layers).is_none()
                 && !shape.layers.is_multiple_of(p),
             format!("{} layers are no multiple of pipeline parallel {p}", shape.layers),

@@ -117,7 +117,7 @@ fn gathered_by_fsdp(plan: &Plan, parameters: u64, block: u64, outer: u64) -> Buf
         };
     }
     // PyTorch's pipelines sum whole gradients over their microbatches and divide them at the end.
-    let pipelined = plan.profile.pipeline != Pipeline::Messages && plan.pipeline > 1;
+    let pipelined = matches!(plan.profile.pipeline, Pipeline::PyTorch { .. }) && plan.pipeline > 1;
     let summed = if pipelined { Bytes::of(parameters, plan.widths.reduction) } else { Bytes::ZERO };
     let whole = Bytes::of(parameters, c) + summed;
     Buffers { loss: whole, backward: whole + Bytes::of(block, gradients), step: Bytes::ZERO }

@@ -41,7 +41,7 @@ pub(crate) static PROFILE: Profile = Profile {
     gradients: Gradients { cast_by_zero: true, ..Gradients::ONCE },
     optimizer: OptimizerStep::OWN,
     fsdp: Fsdp::PLAIN,
-    pipeline: Pipeline::Messages,
+    pipeline: Pipeline::Balanced,
     host: Host { workers: [0, 0, 8], ..Host::WHOLE },
     kernels: Kernels {
         attention: AttentionKernel::FlashAttention2,

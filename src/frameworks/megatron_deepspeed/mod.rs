@@ -49,7 +49,7 @@ pub(crate) static PROFILE: Profile = Profile {
     gradients: Gradients { cast_by_zero: true, flattened_by_zero_1: true, ..Gradients::FUSED_ACCUMULATION },
     optimizer: OptimizerStep::OWN,
     fsdp: Fsdp::PLAIN,
-    pipeline: Pipeline::Messages,
+    pipeline: Pipeline::Balanced,
     host: Host { workers: [0, 2, 8], ..Host::SHARES },
     kernels: Kernels {
         attention: AttentionKernel::Unfused,

@@ -35,7 +35,7 @@ pub(crate) static PROFILE: Profile = Profile {
     gradients: Gradients::ONCE,
     optimizer: OptimizerStep::UNPUBLISHED,
     fsdp: Fsdp::PLAIN,
-    pipeline: Pipeline::Messages,
+    pipeline: Pipeline::Balanced,
     host: Host { workers: [0, 1, 8], ..Host::SHARES },
     kernels: Kernels::FLASH_ATTENTION_2,
 };

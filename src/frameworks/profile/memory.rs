@@ -163,8 +163,12 @@ impl Fsdp {
 /// The tensors that pipeline stages send and keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipeline {
-    /// A few messages at once.
+    /// A few messages at once, between stages of as many layers each.
     Messages,
+    /// The same, and the stages may differ by a layer: DeepSpeed's `partition_balanced` of `runtime/pipe/module.py`
+    /// (0.17), for which GPT-NeoX and Megatron-DeepSpeed give `type:transformer`, and nanotron's blocks by their cost
+    /// (`models/base.py`).
+    Balanced,
     /// `torch.distributed.pipelining` over FSDP2: buffers for every microbatch. Until the last one, parameters stay
     /// gathered and whole gradients are summed.
     PyTorch {
