@@ -92,14 +92,14 @@ impl<'a> Evaluation<'_, 'a> {
             }
         }
         for keyword in &call.arguments.keywords {
-            match (&keyword.arg, self.kept(&keyword.value, scope)) {
-                (Some(name), value) => {
-                    made.named.insert(name.as_str().to_owned(), value);
+            match &keyword.arg {
+                Some(name) => {
+                    made.named.insert(name.as_str().to_owned(), self.kept(&keyword.value, scope));
                 }
-                (None, Value::Plain(Json::Object(settings))) => {
-                    made.named.extend(settings.into_iter().map(|(name, value)| (name, Value::Plain(value))));
-                }
-                (None, _) => made.may_have_more = true,
+                None => match self.spread(&keyword.value, scope, 0) {
+                    Some(items) => made.named.extend(items),
+                    None => made.may_have_more = true,
+                },
             }
         }
         made
@@ -127,6 +127,68 @@ impl<'a> Evaluation<'_, 'a> {
         fields
     }
 
+    /// The arguments that `**settings` gives, if all their names are known: of a dictionary in the text, or of a name
+    /// with that one value.
+    fn spread(&self, settings: &'a Expr, scope: ScopeId, depth: usize) -> Option<Vec<(String, Value)>> {
+        if depth > DEEPEST || !self.step() {
+            return None;
+        }
+        match settings {
+            Expr::Name(name) => match self.bindings(name.id.as_str(), scope).as_slice() {
+                [Binding { bound: Bound::Value(value), under, scope }]
+                    if self.runs(under, depth + 1) == Some(true) =>
+                {
+                    self.spread(value, *scope, depth + 1)
+                }
+                _ => self.plain_items(settings, scope, depth),
+            },
+            Expr::Dict(dictionary) if dictionary.items.len() <= MOST_ELEMENTS => {
+                let mut items = Vec::new();
+                for item in &dictionary.items {
+                    match &item.key {
+                        Some(key) => match self.value(key, scope, depth + 1) {
+                            Value::Plain(Json::String(key)) if self.has_room(key.len()) => {
+                                items.push((key, self.kept(&item.value, scope)));
+                            }
+                            _ => return None,
+                        },
+                        None => items.extend(self.spread(&item.value, scope, depth + 1)?),
+                    }
+                }
+                Some(items)
+            }
+            Expr::Call(call)
+                if self.path(&call.func, scope, depth + 1).as_deref() == Some("dict")
+                    && call.arguments.args.is_empty() =>
+            {
+                let mut items = Vec::new();
+                for keyword in &call.arguments.keywords {
+                    match &keyword.arg {
+                        Some(name) if self.has_room(name.len()) => {
+                            items.push((name.as_str().to_owned(), self.kept(&keyword.value, scope)));
+                        }
+                        Some(_) => return None,
+                        None => items.extend(self.spread(&keyword.value, scope, depth + 1)?),
+                    }
+                }
+                Some(items)
+            }
+            _ => self.plain_items(settings, scope, depth),
+        }
+    }
+
+    /// The items of a dictionary whose value follows from literals.
+    fn plain_items(&self, settings: &'a Expr, scope: ScopeId, depth: usize) -> Option<Vec<(String, Value)>> {
+        match self.value(settings, scope, depth + 1) {
+            Value::Plain(Json::Object(keys)) => {
+                let bytes = keys.iter().map(|(key, value)| key.len() + size(value)).sum();
+                self.has_room(bytes).then_some(())?;
+                Some(keys.into_iter().map(|(name, value)| (name, Value::Plain(value))).collect())
+            }
+            _ => None,
+        }
+    }
+
     /// A statement that sets an attribute.
     fn assignment(&self, assigned: &Assigned<'a>) -> Option<Assignment> {
         Some(Assignment {
@@ -144,9 +206,14 @@ impl<'a> Evaluation<'_, 'a> {
             Value::Plain(value) => size(value),
             Value::Call(_) | Value::Unknown => 1,
         };
+        if self.has_room(bytes) { value } else { Value::Unknown }
+    }
+
+    /// Takes room for values that are kept, if there is so much.
+    fn has_room(&self, bytes: usize) -> bool {
         let left = self.room.get();
         self.room.set(left.saturating_sub(bytes));
-        if bytes <= left { value } else { Value::Unknown }
+        bytes <= left
     }
 
     /// Whether the code of a scope is ever called. A method counts as called if its class is named.

@@ -8,20 +8,24 @@
 //! | `AutoModelForCausalLM.from_pretrained("id", …)`, `FastLanguageModel.from_pretrained(…)` | the model, its format, its bits, the attention's kernel, Unsloth's length |
 //! | `BitsAndBytesConfig(…)`, if a model is loaded with it | the bits |
 //! | `LoraConfig(…)`, `FastLanguageModel.get_peft_model(model, …)` | adapters, their rank and layers |
-//! | `SFTTrainer(…)`, `Trainer(…)` | the model by name, the length and the packing of TRL before 0.13 |
+//! | `SFTTrainer(…)`, `Trainer(…)` | the model by name, its bits, the adapters, the length and the packing of TRL before 0.13 |
 //! | `model.gradient_checkpointing_enable()`, `prepare_model_for_kbit_training(model)` | checkpointing |
 //!
 //! [`departures`] are the programs whose settings do not tell what is trained.
 //!
 //! A program without a trainer is read if it has a loop of its own ([`training_loop`]).
 //!
-//! A value that does not follow from literals is [`UNKNOWN`]: it is given, and its field stays open. So is a setting that
-//! two calls give differently, and one that the program may change later.
+//! A value that does not follow from literals is [`unknown`]: it is given, and its field stays open. So is a setting that
+//! two calls give differently, and one that the program may change later. An argument of these calls that is none of the
+//! settings above is a word like an option that no reader asks for: its name tells which fields it opens. Arguments that
+//! are not known at all (`SFTTrainer(**settings)`) leave the adapters and the bits open.
 //!
 //! The program is read as a whole. So adapters that it does not make are not there, unless it imports a module of its
 //! own: that module may make them.
 //!
-//! Read from the signatures of Transformers 4.57.1, TRL 0.24.0, PEFT 0.17.1 and Unsloth 2025.10.
+//! Read from the signatures of Transformers 4.57.1, TRL 0.24.0, PEFT 0.17.1 and Unsloth 2025.10. TRL's trainers take
+//! `quantization_config` since f2cd57710 (July 2026: `sft_trainer.py`, `dpo_trainer.py`, `grpo_trainer.py`,
+//! `reward_trainer.py`), and `model_init_kwargs` of their configurations goes to `from_pretrained`.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +40,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{Config, ReadFile};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings as Places};
+use crate::frameworks::reading::subjects::{self, Subject};
 use crate::frameworks::unsloth;
 use crate::job::{
     Cause, Framework, Loss, Method, Objective, OpenField, Precision, Recompute, Sharding, field,
@@ -93,6 +98,33 @@ const ADAPTERS: &[(&str, &str)] = &[
     ("lora_dropout", "lora_dropout"),
     ("use_gradient_checkpointing", "gradient_checkpointing"),
 ];
+/// Arguments of a trainer that are objects of the program, and change no setting.
+const OBJECTS: &[&str] = &[
+    "args",
+    "callbacks",
+    "compute_loss_func",
+    "compute_metrics",
+    "data_collator",
+    "eval_dataset",
+    "formatting_func",
+    "model",
+    "peft_config",
+    "preprocess_logits_for_metrics",
+    "processing_class",
+    "quantization_config",
+    "tokenizer",
+    "train_dataset",
+];
+/// Arguments of a trainer that give it an optimizer of the program's own.
+const OPTIMIZERS: &[&str] = &["optimizers", "optimizer", "optimizer_cls_and_kwargs"];
+/// Settings that tell in how many bits the weights are loaded.
+const BITS: &[&str] = &["load_in_4bit", "load_in_8bit"];
+/// Arguments of a trainer's configuration that go to `from_pretrained`.
+const LOADING: &[&str] = &["model_init_kwargs", "model_kwargs"];
+/// Arguments of Unsloth's functions that are limits of others.
+const SIZES: &[&str] = &["max_lora_rank", "max_seq_length"];
+/// The arguments that name a model.
+const NAMES: &[&str] = &["pretrained_model_name_or_path", "model_name", "model_name_or_path"];
 /// Transformers' own trainers, without the word `Trainer`, and what people call classes derived from them.
 const OWN_TRAINERS: &[&str] = &["", "Seq2Seq", "Custom", "My", "Model", "HF", "Base"];
 /// The setting of checkpointing.
@@ -101,8 +133,6 @@ const CHECKPOINTING: &str = "gradient_checkpointing";
 const DEVICE_MAP: &str = "device_map";
 /// The maps that put the layers of one model on all devices of a process.
 const DIVIDING_MAPS: &[&str] = &["auto", "balanced", "balanced_low_0"];
-/// Settings that trainers took before TRL 0.13.
-const TRAINER: &[&str] = &["max_seq_length", "packing"];
 
 /// Packages that change nothing of a model unless the program calls them.
 const PACKAGES: &[&str] = &[
@@ -269,6 +299,7 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
         } else if name == "get_peft_model" && UNSLOTH.contains(&class) {
             settings.put("use_peft", &Value::Plain(true.into()));
             settings.some(call, ADAPTERS);
+            settings.rest(call, &[SIZES], ADAPTERS);
             if !call.named.contains_key("use_gradient_checkpointing") {
                 settings.put("gradient_checkpointing", &Value::Plain("unsloth".into()));
             }
@@ -280,7 +311,12 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
             settings.checkpointing(call);
         } else if name == "HfArgumentParser" || name == "TrlParser" {
             parses_options = true;
+        } else if quantizes(call) {
+            settings.quantized_elsewhere();
         }
+    }
+    if program.sets.contains("quantization_config") {
+        settings.quantized_elsewhere();
     }
     if is_loop {
         training_loop::settings(program, |key, value| settings.put(key, value));
@@ -482,6 +518,17 @@ fn is_trainer(name: &str) -> bool {
         && !RAY_TRAINERS.contains(&name)
 }
 
+/// Whether another call may load weights in few bits: `quantize_(model, …)`, `pipeline(…, model_kwargs=…)`.
+fn quantizes(call: &Call) -> bool {
+    const CONFIGURATIONS: &[&str] = &["BitsAndBytesConfig", "prepare_model_for_int8_training"];
+    let name = call.name();
+    let asks = name.starts_with("is_") || CONFIGURATIONS.contains(&name);
+    let loads = |name: &String| {
+        name == "quantization_config" || LOADING.contains(&name.as_str()) || BITS.contains(&name.as_str())
+    };
+    !asks && (subjects::subjects(name).contains(&Subject::Quantization) || call.named.keys().any(loads))
+}
+
 /// Whether it imports a module that is none of the known packages.
 fn has_own_modules(program: &Program) -> bool {
     program.packages.iter().any(|package| !PACKAGES.contains(&package.as_str()))
@@ -519,25 +566,18 @@ impl Settings<'_> {
 
     /// All arguments with names.
     fn all(&mut self, call: &Call) {
-        for (name, value) in &call.named {
+        for (name, value) in call.named.iter().filter(|(name, _)| !LOADING.contains(&name.as_str())) {
             self.put(name, value);
         }
-        // TRL's trainers load a model by its name with these.
-        match call.named.get("model_init_kwargs") {
-            None | Some(Value::Plain(Json::Null)) => {}
-            Some(Value::Plain(Json::Object(settings))) => {
-                for (name, key) in LOADED {
-                    if let Some(value) = settings.get(*name) {
-                        self.put(key, &Value::Plain(value.clone()));
-                    }
+        for loading in LOADING.iter().filter_map(|name| call.named.get(*name)) {
+            match loading {
+                Value::Plain(Json::Null) => {}
+                Value::Plain(Json::Object(settings)) => {
+                    let plain = |(name, value): (&String, &Json)| (name.clone(), Value::Plain(value.clone()));
+                    let named = settings.iter().map(plain).collect();
+                    self.loaded(&Call { named, may_have_more: false, ..call.clone() });
                 }
-                if settings.contains_key("quantization_config") {
-                    self.put("load_in_4bit", &Value::Unknown);
-                }
-            }
-            Some(_) => {
-                self.put("load_in_4bit", &Value::Unknown);
-                self.put("torch_dtype", &Value::Unknown);
+                _ => self.loaded(&Call { named: BTreeMap::new(), may_have_more: true, ..call.clone() }),
             }
         }
         if call.may_have_more {
@@ -547,6 +587,16 @@ impl Settings<'_> {
                 if !call.named.contains_key(key) {
                     self.put(key, &Value::Unknown);
                 }
+            }
+        }
+    }
+
+    /// The arguments that no table knows, under their own names. What they open is in their names.
+    fn rest(&mut self, call: &Call, known: &[&[&str]], names: &[(&str, &str)]) {
+        for (name, value) in &call.named {
+            let is_known = known.iter().any(|known| known.contains(&name.as_str()));
+            if !is_known && !names.iter().any(|(known, _)| known == name) {
+                self.put(name, value);
             }
         }
     }
@@ -569,17 +619,13 @@ impl Settings<'_> {
     }
 
     fn model(&mut self, call: &Call, unsloth: bool) {
-        const NAMES: &[&str] = &["pretrained_model_name_or_path", "model_name", "model_name_or_path"];
         let named = NAMES.iter().find_map(|name| call.named.get(*name));
         self.put("model_name_or_path", named.or_else(|| call.positional.first()).unwrap_or(&Value::Unknown));
-        self.some(call, LOADED);
-        self.quantized(call.named.get("quantization_config"));
-        self.some(call, &[("device_map", DEVICE_MAP)]);
+        self.loaded(call);
         if unsloth {
             // The default of its signature.
-            let is_given = ["load_in_4bit", "load_in_8bit", "full_finetuning"]
-                .iter()
-                .any(|name| call.named.contains_key(*name));
+            let is_given =
+                call.named.keys().any(|name| name.starts_with("load_in_") || name == "full_finetuning");
             if !is_given {
                 self.put("load_in_4bit", &Value::Plain(true.into()));
             }
@@ -587,9 +633,32 @@ impl Settings<'_> {
                 self.put("max_seq_length", &Value::Plain(2048.into()));
             }
         }
-        if call.may_have_more {
+    }
+
+    /// How the weights are loaded.
+    fn loaded(&mut self, call: &Call) {
+        self.some(call, LOADED);
+        self.quantized(call.named.get("quantization_config"));
+        self.rest(call, &[NAMES, SIZES, &["quantization_config"]], LOADED);
+        // Formats of few bits without a setting of their own.
+        let few_bits =
+            |name: &str| name.starts_with("load_in_") && !BITS.contains(&name) && name != "load_in_16bit";
+        if call.may_have_more
+            || call.named.iter().any(|(name, value)| {
+                few_bits(name) && !matches!(value, Value::Plain(Json::Bool(false) | Json::Null))
+            })
+        {
             self.put("load_in_4bit", &Value::Unknown);
+        }
+        if call.may_have_more {
             self.put("torch_dtype", &Value::Unknown);
+        }
+    }
+
+    /// The weights may be in few bits, unless the program says so itself.
+    fn quantized_elsewhere(&mut self) {
+        if !self.keys.contains_key("load_in_4bit") {
+            self.put("load_in_4bit", &Value::Unknown);
         }
     }
 
@@ -598,9 +667,7 @@ impl Settings<'_> {
         match configuration {
             None | Some(Value::Plain(Json::Null)) => {}
             Some(value) => match self.call(value) {
-                Some(bits) if bits.name() == "BitsAndBytesConfig" => {
-                    self.some(&bits, &[("load_in_4bit", "load_in_4bit"), ("load_in_8bit", "load_in_8bit")]);
-                }
+                Some(bits) if bits.name() == "BitsAndBytesConfig" => self.rest(&bits, &[], &[]),
                 _ => self.put("load_in_4bit", &Value::Unknown),
             },
         }
@@ -614,6 +681,7 @@ impl Settings<'_> {
                 Some(adapters) if adapters.name() == "LoraConfig" => {
                     self.put("use_peft", &Value::Plain(true.into()));
                     self.some(&adapters, ADAPTERS);
+                    self.rest(&adapters, &[], ADAPTERS);
                 }
                 _ => self.put("use_peft", &Value::Unknown),
             },
@@ -628,9 +696,18 @@ impl Settings<'_> {
         }
         self.adapters(call.named.get("peft_config"));
         self.quantized(call.named.get("quantization_config"));
-        for name in TRAINER {
-            if let Some(value) = call.named.get(*name) {
-                self.put(name, value);
+        if OPTIMIZERS.iter().any(|name| call.named.contains_key(*name)) {
+            self.put("optim", &Value::Unknown);
+        }
+        self.rest(call, &[OBJECTS, OPTIMIZERS], &[]);
+        if call.may_have_more {
+            // Weights that the program itself has loaded keep their bits.
+            let loads = !self.keys.contains_key("model_name_or_path");
+            let open = [("use_peft", "peft_config", true), ("load_in_4bit", "quantization_config", loads)];
+            for (key, argument, may_differ) in open {
+                if may_differ && !call.named.contains_key(argument) && !self.keys.contains_key(key) {
+                    self.put(key, &Value::Unknown);
+                }
             }
         }
     }
