@@ -163,6 +163,14 @@ impl Arguments {
         self.words.iter().filter(unknown).rfind(is_pair)?.end_of_path()
     }
 
+    /// Whether the last `key=value` word of a key has an unknown value.
+    pub(crate) fn is_unknown(&self, key: &str) -> bool {
+        let pair =
+            |word: &Word| word.text.trim_start_matches('+').split_once('=').map(|(key, _)| key.to_owned());
+        let last = self.words.iter().rfind(|word| pair(word).as_deref() == Some(key));
+        last.is_some_and(|word| !word.known)
+    }
+
     /// The value of a `key=value` word, as Hydra takes them; also of `++key=value` and `+key=value`.
     pub(crate) fn overridden(&self, key: &str) -> Option<&str> {
         self.last_word(|name| name == key)
@@ -268,6 +276,13 @@ mod tests {
             assert_eq!(Word { text: text.into(), known: false }.end_of_path(), end, "{text}");
         }
         assert_eq!(Word::known("/models/a").end_of_path(), None);
+    }
+
+    #[test]
+    fn a_key_with_an_unknown_value_is_there() {
+        let unknown = Word { text: "a.b=$TP".into(), known: false };
+        let given = Arguments::of(vec![Word::known("a.b=1"), unknown, Word::known("c=2")]);
+        assert!(given.is_unknown("a.b") && !given.is_unknown("c") && !given.is_unknown("d"));
     }
 
     #[test]

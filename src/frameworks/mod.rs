@@ -61,10 +61,10 @@ pub(crate) use reading::launchers::nodes;
 pub(crate) use reading::rendezvous::{OtherNodes, Rendezvous};
 
 use crate::command::{Launch, purpose};
-use crate::job::{Cause, Gap, Method, field};
+use crate::job::{Gap, field};
 use crate::kinds::requests::Request;
 use reading::options::List;
-use reading::{complete, host, launchers, model_config, torchrun, unread};
+use reading::{complete, host, launchers, model_config, stored, torchrun, unread};
 
 /// A framework whose launches are read.
 pub(crate) struct Reader {
@@ -338,9 +338,11 @@ pub(crate) fn read(
     if launched.all(|other| other.launchers == launch.launchers && other.target == launch.target) {
         launchers::shrink(launch, requests, &mut claims);
     }
+    launchers::spread(launch, requests, &mut claims);
     launchers::doubts(launch, requests, &claims).offer_to(&mut claims);
     launchers::own_doubts(launch, requests).offer_to(&mut claims);
     complete::leave_open(&mut claims);
+    complete::leave_compiled_open(&mut claims);
     if !training.readers.is_empty() {
         let lists: Vec<&'static List> = training
             .readers
@@ -355,7 +357,7 @@ pub(crate) fn read(
     if launch.reads_of_branches {
         claims.gap.get_or_insert(Gap::Branches);
     }
-    stored_quantized(&mut claims);
+    stored::read(&mut claims);
     *trees = std::mem::take(&mut claims.trees);
     claims
 }
@@ -382,27 +384,13 @@ fn layers_over_devices(launch: &Launch, claims: &mut Claims) {
 /// Why a training in a branch is not judged for certain.
 pub(crate) const WHICH_BRANCH: &str = "which of several branches is taken is not known";
 
-/// Endings and middle parts of model names, in lower case. The weights of such models are stored in few bits.
-const QUANTIZED: &[&str] = &[
-    "gptq", "awq", "gguf", "aqlm", "hqq", "4bit", "8bit", "int4", "int8", "w4a16", "w8a8", "-fp8", "nf4",
-    "bnb", "-fp4", "nvfp4", "mxfp4", "exl2",
-];
-
-/// Weights stored in few bits are not covered, unless the job trains them so.
-fn stored_quantized(claims: &mut Claims) {
-    let name = claims.get(field::model::NAME).unwrap_or_default().to_ascii_lowercase();
-    let told = claims.get(field::finetuning::METHOD).is_some_and(|method| method == Method::QLoRA);
-    if !told && QUANTIZED.iter().any(|part| name.contains(part)) {
-        claims.beyond = claims.beyond.or(Some(Cause::StoredQuantized));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
     use crate::command;
+    use crate::job::Cause;
     use crate::kinds::PodGroup;
     use crate::surroundings::Surroundings;
 
@@ -471,19 +459,6 @@ mod tests {
         assert_eq!(of_script("python convert.py; torchrun own.py").1, None);
         assert_eq!(of_script("python 09_train.py a.yaml; python 16_rag_eval.py --adapter x").1, None);
         assert!(of_script(&format!("if [ -f /data/x ]; then {LARGE}; fi")).0.contains("70B"));
-    }
-
-    #[test]
-    fn weights_that_are_stored_in_few_bits_are_left_alone() {
-        let of = |model: &str, more: &str| {
-            of_script(&format!(
-                "python sft.py --per_device_train_batch_size 1 --output_dir o --model_name_or_path {model} {more}"
-            ))
-        };
-        assert!(of("unsloth/llama-3-70b-bnb-4bit", "--use_peft").1.is_some());
-        assert!(of("TheBloke/Llama-2-70B-GPTQ", "--use_peft").1.is_some());
-        assert_eq!(of("unsloth/llama-3-8b-bnb-4bit", "--use_peft --load_in_4bit").1, None);
-        assert_eq!(of("meta-llama/Llama-2-70b-hf", "--use_peft").1, None);
     }
 
     #[test]

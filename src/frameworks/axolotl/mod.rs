@@ -141,7 +141,11 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         Some(()) => {}
     }
     let launched = launch.launcher("accelerate launch").is_some() || launch.runs_program("axolotl train");
-    if launched && !["deepspeed", "fsdp", "fsdp_config"].iter().any(|key| settings.has(&[key])) {
+    let divides = ["deepspeed", "fsdp", "fsdp_config"].iter().any(|key| settings.has(&[key]));
+    // One process spreads the model over all accelerators (`device_map`, `utils/config/__init__.py`).
+    let alone = launch.launchers.is_empty()
+        && (!launch.runs_program("axolotl train") || launch.arguments.value("launcher") == Some("python"));
+    if launched && !alone && !divides {
         claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE);
     }
     let strategy = settings.get(&STRATEGY).and_then(|setting| Some((setting.text()?, setting)));
@@ -157,6 +161,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::steps_at_once(&settings, claims);
     training_arguments::loads_directly(SOURCE, claims);
     loading(&settings, claims);
+    if alone && !divides {
+        claims.open(field::parallelism::SHARDING, Sharding::FSDP);
+    }
     let defaults = [
         field::batch::SEQUENCE_LENGTH.is(512),
         field::batch::MICRO_BATCH_SIZE.is(1),

@@ -38,6 +38,7 @@ pub(in crate::frameworks) static TRL: List = List {
         opens("lora_modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens("use_dora", &[Subject::Trained], "DoRA keeps more for each adapter"),
         opens("loss_type", &[Subject::Kernels], "chunked_nll is a chunked loss"),
+        opens("model_init_kwargs", &[Subject::Quantization], "how the model is loaded, also in few bits"),
         inert("lora_r lora_dropout lora_target_modules", "a setting of adapters, which use_peft turns on"),
     ],
 };

@@ -115,6 +115,13 @@ pub(crate) fn roles(objective: Objective, defaults: Defaults, settings: &Setting
     ] {
         if settings.has(names) {
             settings::read(model, settings, claims);
+            let is_itself =
+                settings.text(names).is_some_and(|name| claims.get(field::model::NAME) == Some(name));
+            // The trained model without its adapters can be its own teacher.
+            if is_itself && claims.get(field::finetuning::METHOD).is_some_and(|method| method != Method::Full)
+            {
+                claims.open(placement, Placement::Elsewhere);
+            }
             copied(placement, defaults.source, claims);
         }
     }

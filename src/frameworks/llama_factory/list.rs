@@ -17,11 +17,9 @@ pub(in crate::frameworks) static LIST: List = List {
             "adapter_folder adapter_name_or_path create_new_adapter offload_folder",
             "which adapter is loaded",
         ),
-        inert(
-            "ref_model_adapters ref_model_quantization_bit reward_model_adapters \
-             reward_model_quantization_bit",
-            "models of preference stages, which are not estimated",
-        ),
+        inert("ref_model_adapters reward_model_adapters", "which adapter is loaded"),
+        opens("ref_model_quantization_bit", &[Subject::Reference], "the reference in few bits"),
+        opens("reward_model_quantization_bit", &[Subject::Reward], "the reward model in few bits"),
         inert("length_penalty max_length model_max_length", "it generates, it does not train"),
         opens("additional_target", &[Subject::Trained], "modules that are trained whole"),
         opens("use_dora", &[Subject::Trained], "DoRA keeps more for each adapter"),

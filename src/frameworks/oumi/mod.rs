@@ -18,6 +18,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::reading::subjects::{OptionValue, Subject};
 use crate::frameworks::{accelerate, deepspeed};
 use crate::job::{
     Assignment, Cause, Framework, LayerKernels, Loss, Method, Objective, Precision, Recompute, Sharding,
@@ -54,6 +55,12 @@ const DEFAULTS: &[Assignment] = &[
     field::batch::MICRO_BATCH_SIZE.is(8),
     field::finetuning::METHOD.is(Method::Full),
     field::RECOMPUTE.is(Recompute::None),
+];
+
+const LOADED_IN_FEW_BITS: &[&str] = &[
+    "model.model_kwargs.load_in_4bit",
+    "model.model_kwargs.load_in_8bit",
+    "model.model_kwargs.quantization_config",
 ];
 
 const ADAPTERS: &[Assignment] = &[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(0)];
@@ -116,15 +123,18 @@ fn method(settings: &Settings<'_>, claims: &mut Claims) {
     }
     let quantized = settings.get(&["peft.q_lora"]);
     let bits = settings.get(&["peft.q_lora_bits"]).and_then(|setting| Some((setting.number()?, setting)));
-    match quantized.filter(|setting| setting.truth() != Some(false)) {
-        Some(quantized) => {
-            quantized.says(claims, field::finetuning::METHOD, Method::QLoRA);
-            if let Some((bits, setting)) = bits {
-                setting.says(claims, field::quantization::BITS, bits);
-            }
-            claims.assume(field::quantization::DOUBLE, false, SOURCE);
+    if let Some(quantized) = quantized.filter(|setting| setting.truth() != Some(false)) {
+        quantized.says(claims, field::finetuning::METHOD, Method::QLoRA);
+        if let Some((bits, setting)) = bits {
+            setting.says(claims, field::quantization::BITS, bits);
         }
-        None => setting.says(claims, field::finetuning::METHOD, Method::LoRA),
+        claims.assume(field::quantization::DOUBLE, false, SOURCE);
+    } else {
+        setting.says(claims, field::finetuning::METHOD, Method::LoRA);
+        // What `from_pretrained` takes may ask for few bits, too.
+        if settings.has(LOADED_IN_FEW_BITS) {
+            Subject::Quantization.open(OptionValue::Other, false, claims);
+        }
     }
     peft::ranks(settings, claims);
     settings::assume(ADAPTERS, SOURCE, claims);

@@ -6,7 +6,8 @@
 use crate::command::Arguments;
 use crate::frameworks::reading::claims::Claims;
 use crate::job::{
-    AnyField, Assignment, LayerKernels, Method, Optimizer, Precision, Recompute, Sharding, field,
+    AnyField, Assignment, Framework, LayerKernels, Method, OpenField, Optimizer, Precision, Recompute,
+    Sharding, ValueOf as _, field,
 };
 
 /// How a program writes its options.
@@ -74,6 +75,28 @@ pub(crate) fn leave_open(claims: &mut Claims) {
     }
 }
 
+/// A compiled model keeps less than its layers do one by one. It was measured for torchtitan, torchtune, and the Trainer
+/// without sharding. Elsewhere it may keep as little as with recomputation.
+pub(crate) fn leave_compiled_open(claims: &mut Claims) {
+    let framework = claims.get(field::FRAMEWORK);
+    let sharding = claims.get(field::parallelism::SHARDING);
+    let is_measured = matches!(framework, Some(Framework::Torchtitan | Framework::Torchtune))
+        || framework == Some(Framework::HuggingFace)
+            && sharding.is_none_or(|sharding| {
+                matches!(sharding, Sharding::None | Sharding::ZeRO1 | Sharding::ZeRO2)
+            });
+    let keeps = claims.get(field::RECOMPUTE).is_none_or(|recompute| recompute != Recompute::Full);
+    if claims.get(field::COMPILE) == Some(true) && keeps && !is_measured {
+        let leanest = Some(Recompute::Full.json());
+        claims.open_field(OpenField {
+            field: field::RECOMPUTE.into(),
+            leanest,
+            heaviest: None,
+            although_given: true,
+        });
+    }
+}
+
 /// Opens a field at its leanest value.
 pub(crate) fn open_at_its_leanest(field: AnyField, claims: &mut Claims) {
     if let Some(leanest) = LEANEST.iter().find(|leanest| leanest.field == field) {
@@ -85,7 +108,6 @@ pub(crate) fn open_at_its_leanest(field: AnyField, claims: &mut Claims) {
 mod tests {
     use super::*;
     use crate::command::Word;
-    use crate::job::ValueOf as _;
 
     #[test]
     fn a_word_that_stands_by_itself_may_be_anything() {
@@ -106,6 +128,24 @@ mod tests {
             let arguments = Arguments::of(words.collect());
             assert_eq!(WRITTEN.may_hold_more(&arguments), expected, "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn a_compiled_model_may_keep_less_where_that_was_not_measured() {
+        let opens = |framework: Framework, sharding: Sharding, recompute: Recompute| {
+            let mut claims = Claims::default();
+            claims.argument(field::FRAMEWORK, framework, "--a");
+            claims.argument(field::COMPILE, true, "--b");
+            claims.argument(field::parallelism::SHARDING, sharding, "--c");
+            claims.argument(field::RECOMPUTE, recompute, "--d");
+            leave_compiled_open(&mut claims);
+            claims.leaves_open(field::RECOMPUTE.erased())
+        };
+        assert!(opens(Framework::FSDP, Sharding::FSDP, Recompute::None));
+        assert!(opens(Framework::HuggingFace, Sharding::ZeRO3, Recompute::None));
+        assert!(!opens(Framework::FSDP, Sharding::FSDP, Recompute::Full));
+        assert!(!opens(Framework::HuggingFace, Sharding::None, Recompute::None));
+        assert!(!opens(Framework::Torchtitan, Sharding::FSDP, Recompute::None));
     }
 
     #[test]

@@ -9,11 +9,16 @@
 //! this number is two or more, the processes count, not the accelerators. (A single process may spread a model over all
 //! accelerators that it sees.) Such a job needs more memory than one that uses all accelerators. If a degree of
 //! parallelism is given, or any doubt remains, the accelerators count. Then the job needs the least memory.
+//!
+//! Without sharding, a process of Transformers may spread its model over the accelerators that its pod has for it
+//! (`device_map="auto"`): each holds some of the layers, as a pipeline's stage does ([`spread`]). So the pipeline is open
+//! if a launcher starts fewer processes than a pod has accelerators, unless the program says that its layers lie on all
+//! of them. The launcher of DeepSpeed shows its processes no other accelerators (`deepspeed/launcher/runner.py`, 0.17).
 
 use crate::command::{Arguments, Launch, Launcher};
 use crate::hardware::Vendor;
 use crate::hardware::resources::ResourceKind;
-use crate::job::{Sharding, field};
+use crate::job::{Framework, OpenField, Sharding, field};
 use crate::kinds::requests::Request;
 
 use crate::frameworks::reading::claims::Claims;
@@ -186,6 +191,31 @@ pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], claims: &mut Cla
     }
 }
 
+/// If a pod has more accelerators than processes, each process may spread the model over several of them.
+pub(crate) fn spread(launch: &Launch, requests: &[Request<'_>], claims: &mut Claims) {
+    use field::parallelism::{CONTEXT, DATA, EXPERT, PIPELINE, TENSOR};
+    let of_group = requests.iter().find(|request| launch.group.as_deref() == Some(request.path));
+    let Some(request) = of_group.filter(|request| is_plain(request)) else { return };
+    let of_all = || claims.processes?.checked_div(claims.nodes.or(request.pods)?);
+    let processes = claims.processes_per_node.or_else(of_all);
+    let shows_all = launch.launchers.last().is_none_or(|launcher| launcher.name != "deepspeed");
+    let spreads =
+        matches!(claims.get(field::FRAMEWORK), None | Some(Framework::HuggingFace | Framework::Unsloth));
+    let is_divided = [TENSOR, CONTEXT, DATA, EXPERT].iter().any(|degree| claims.gives(*degree))
+        || claims.knows(PIPELINE)
+        || claims.get(field::parallelism::SHARDING).is_some_and(|sharding| sharding != Sharding::None);
+    let Some(each) = processes.filter(|each| (1..request.per_pod).contains(each)) else { return };
+    if !shows_all || !spreads || is_divided {
+        return;
+    }
+    claims.open_field(OpenField {
+        field: PIPELINE.into(),
+        leanest: Some(request.per_pod.div_ceil(each).into()),
+        heaviest: None,
+        although_given: true,
+    });
+}
+
 /// What a launcher and the pods' requests say otherwise, one line each.
 #[derive(Default)]
 pub(crate) struct Doubts {
@@ -349,6 +379,7 @@ mod tests {
             claims.argument(field::parallelism::SHARDING, sharding, "--fsdp");
         }
         shrink(launch, &requests, &mut claims);
+        spread(launch, &requests, &mut claims);
         doubts(launch, &requests, &claims).offer_to(&mut claims);
         own_doubts(launch, &requests).offer_to(&mut claims);
         claims
@@ -384,6 +415,24 @@ mod tests {
             all.push(format!("{groups:?}\n  {read:?}\n  {}\n", claims.warnings.join("\n  ")));
         }
         insta::assert_snapshot!(all.concat());
+    }
+
+    #[test]
+    fn a_process_may_spread_its_model_over_accelerators_that_have_no_process() {
+        let open = |groups: &[(u64, u64, &str)], sharding| {
+            let claims = claims(groups, "nvidia.com/gpu", sharding);
+            let open = claims.open.iter().find(|open| open.field == field::parallelism::PIPELINE);
+            open.and_then(|open| open.leanest.as_ref()?.as_u64())
+        };
+        assert_eq!(open(&[(1, 8, "torchrun --nproc_per_node 2 a.py")], None), Some(4));
+        assert_eq!(open(&[(2, 8, "torchrun --nnodes 2 --nproc_per_node 3 a.py")], None), Some(3));
+        assert_eq!(
+            open(&[(1, 8, "accelerate launch --num_processes=1 a.py")], Some(Sharding::None)),
+            Some(8)
+        );
+        assert_eq!(open(&[(1, 8, "torchrun --nproc_per_node 8 a.py")], None), None);
+        assert_eq!(open(&[(1, 8, "torchrun --nproc_per_node 2 a.py")], Some(Sharding::FSDP)), None);
+        assert_eq!(open(&[(1, 8, "deepspeed --num_gpus 1 a.py")], None), None);
     }
 
     #[test]

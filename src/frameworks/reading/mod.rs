@@ -10,6 +10,7 @@ pub(crate) mod model_config;
 pub(crate) mod options;
 pub(crate) mod rendezvous;
 pub(crate) mod settings;
+pub(crate) mod stored;
 pub(crate) mod subjects;
 pub(crate) mod torchrun;
 pub(crate) mod unread;

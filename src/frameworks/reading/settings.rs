@@ -113,9 +113,13 @@ impl Place<'_> {
                 };
                 Some(Setting { value, origin: Origin::Argument(format!("--{name}")) })
             }
-            Self::Words(arguments) => arguments
-                .overridden(name)
-                .map(|text| Setting { value: text.into(), origin: Origin::Argument(name.to_owned()) }),
+            Self::Words(arguments) => {
+                let value = match arguments.overridden(name) {
+                    _ if arguments.is_unknown(name) => Value::Null,
+                    known => known?.into(),
+                };
+                Some(Setting { value, origin: Origin::Argument(name.to_owned()) })
+            }
             Self::GroupedWords(arguments) => arguments
                 .overridden_in_groups(name)
                 .map(|text| Setting { value: text.into(), origin: Origin::Argument(name.to_owned()) }),

@@ -12,7 +12,8 @@ use std::fmt;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete;
 use crate::job::{
-    AnyField, Attention, LayerKernels, Loss, Method, OpenField, Precision, Recompute, ValueOf, field,
+    AnyField, Attention, LayerKernels, Loss, Method, OpenField, Placement, Precision, Recompute, ValueOf,
+    field,
 };
 
 /// The subject of a word in a name.
@@ -35,6 +36,11 @@ pub(crate) enum Subject {
     Trained,
     /// The format of stored gradients.
     Gradients,
+    /// Where another model of the job is: the reference, the reward model, the teacher, the critic.
+    Reference,
+    Reward,
+    Teacher,
+    Critic,
 }
 
 /// The words of each subject.
@@ -68,6 +74,8 @@ const SUBJECTS: &[(Subject, &[&str])] = &[
             "quantize",
             "quantized",
             "quantization",
+            "quantizer",
+            "quantise",
             "int4",
             "int8",
             "nf4",
@@ -78,6 +86,10 @@ const SUBJECTS: &[(Subject, &[&str])] = &[
             "qat",
             "aqlm",
             "mxfp4",
+            "nvfp4",
+            "fp4",
+            "torchao",
+            "quanto",
         ],
     ),
     (
@@ -108,6 +120,41 @@ const SUBJECTS: &[(Subject, &[&str])] = &[
     (Subject::Kernels, &["fused", "fuse", "liger", "chunk", "chunked", "tiled", "unsloth", "cce", "celoss"]),
     (Subject::Optimizer, &["optim", "optimizer", "lion", "muon", "adafactor", "apollo", "lomo"]),
     (Subject::MicroBatch, &["microbatch", "micro", "mbs"]),
+];
+
+/// The words of the models beside the trained one.
+const ROLES: &[(Subject, &[&str])] = &[
+    (Subject::Reference, &["ref", "reference"]),
+    (Subject::Reward, &["reward", "rm"]),
+    (Subject::Teacher, &["teacher"]),
+    (Subject::Critic, &["critic"]),
+];
+/// Words that say where such a model is, and in what form: `teacher_deepspeed`, `reward_model_url`,
+/// `ref_model_init_kwargs`.
+const PLACES: &[&str] = &[
+    "server",
+    "url",
+    "api",
+    "host",
+    "port",
+    "remote",
+    "deepspeed",
+    "ds",
+    "zero",
+    "zero3",
+    "fsdp",
+    "shard",
+    "sharding",
+    "offload",
+    "cpu",
+    "device",
+    "gpus",
+    "tp",
+    "quant",
+    "quantization",
+    "load",
+    "dtype",
+    "kwargs",
 ];
 
 /// Words that mean any division, if no other word of the name says which division.
@@ -216,6 +263,10 @@ impl fmt::Display for Subject {
             Self::MicroBatch => "micro-batch",
             Self::Trained => "more trained",
             Self::Gradients => "gradients",
+            Self::Reference => "reference model",
+            Self::Reward => "reward model",
+            Self::Teacher => "teacher",
+            Self::Critic => "critic",
         };
         f.write_str(name)
     }
@@ -282,6 +333,10 @@ impl Subject {
         ];
         const OPTIMIZER: &[AnyField] = &[field::OPTIMIZER.erased(), field::OPTIMIZER_PRECISION.erased()];
         const GRADIENTS: &[AnyField] = &[field::GRADIENT_PRECISION.erased()];
+        const REFERENCE: &[AnyField] = &[field::roles::REFERENCE_MODEL.erased()];
+        const REWARD: &[AnyField] = &[field::roles::REWARD_MODEL.erased()];
+        const TEACHER: &[AnyField] = &[field::roles::TEACHER_MODEL.erased()];
+        const CRITIC: &[AnyField] = &[field::roles::CRITIC_MODEL.erased()];
         const MICRO_BATCH: &[AnyField] = &[field::batch::MICRO_BATCH_SIZE.erased()];
         match self {
             Self::Context => CONTEXT,
@@ -299,6 +354,10 @@ impl Subject {
             Self::Optimizer => OPTIMIZER,
             Self::MicroBatch => MICRO_BATCH,
             Self::Gradients => GRADIENTS,
+            Self::Reference => REFERENCE,
+            Self::Reward => REWARD,
+            Self::Teacher => TEACHER,
+            Self::Critic => CRITIC,
         }
     }
 
@@ -336,6 +395,11 @@ impl Subject {
                 open_between(field::batch::TYPICAL_SEQUENCE_LENGTH, Some(64), None, claims);
                 if let OptionValue::Number(tokens @ 64..=10_000_000) = given {
                     heaviest(field::batch::SEQUENCE_LENGTH.erased(), serde_json::Value::from(tokens), claims);
+                }
+            }
+            Self::Reference | Self::Reward | Self::Teacher | Self::Critic => {
+                for field in self.fields() {
+                    open_between(*field, Some(Placement::Elsewhere.json()), None, claims);
                 }
             }
             Self::MicroBatch => {
@@ -423,6 +487,14 @@ pub(crate) fn subjects(name: &str) -> Vec<Subject> {
         .filter(|(subject, its_words)| told(*subject, its_words))
         .map(|(subject, _)| *subject)
         .collect();
+    // verl's group of the actor is named after the reference, too.
+    let group = ["actor", "rollout", "ref"];
+    let within = if words.starts_with(&group.map(str::to_owned)) { words.get(group.len()..) } else { None };
+    let within = within.unwrap_or(&words);
+    if bits || has(PLACES) {
+        let is_about = |told: &[&str]| within.iter().any(|word| told.contains(&word.as_str()));
+        subjects.extend(ROLES.iter().filter(|(_, words)| is_about(words)).map(|(role, _)| *role));
+    }
     if parallel && !subjects.iter().any(|subject| DIVISIONS.contains(subject)) {
         subjects.extend(DIVISIONS);
     }
@@ -469,6 +541,13 @@ mod tests {
             ("optimizer.offload_states", vec![Subject::Offload, Subject::Optimizer]),
             ("max_seqlen", vec![Subject::Length]),
             ("gradient_checkpointing_ratio", vec![Subject::Recompute]),
+            ("teacher_model_server", vec![Subject::Teacher]),
+            ("teacher_deepspeed", vec![Subject::Sharding, Subject::Teacher]),
+            ("ref_model_init_kwargs", vec![Subject::Reference]),
+            ("remote_rm_url", vec![Subject::Reward]),
+            ("critic_load_in_4bit", vec![Subject::Quantization, Subject::Critic]),
+            ("reward_weights", vec![]),
+            ("actor_rollout_ref.actor.fsdp_config.offload_policy", vec![Subject::Sharding, Subject::Offload]),
         ] {
             assert_eq!(subjects(name), told, "{name}");
         }

@@ -5,12 +5,15 @@
 //! `load_in_3bit`, `use_liger_v2`. [`options`] and [`subjects`] are the rules.
 //!
 //! Of the environment, only variables that a list has, and switches (`USE_…`), are words.
+//!
+//! An unknown word that is no option's value (`$EXTRA_ARGS`) may be options of any kind. A program of Transformers takes the
+//! last of an option, so what stands before does not hold. Other readers ask [`Written`](super::complete::Written).
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::options::{Known, List};
 use crate::frameworks::reading::subjects::{self, OptionValue, Subject};
-use crate::job::{OpenWord, Understood};
+use crate::job::{AnyField, Framework, OpenWord, Understood, field};
 use crate::printable::printable;
 
 /// The most words that are checked.
@@ -114,10 +117,54 @@ pub(crate) fn leave_open(launch: &Launch, lists: &[&'static List], closed: bool,
             }
         }
     }
+    if let Some(word) = further_options(launch, lists, claims) {
+        let fields = open_for_further_options(claims);
+        understood.open.push(OpenWord { word: printable(word, LONGEST), fields });
+    }
     understood.read = all.saturating_sub(unread);
     claims.files = files;
     claims.warnings.extend(misspelt);
     claims.understood = understood;
+}
+
+/// The unknown word that may be further options of a program of Transformers.
+fn further_options<'l>(launch: &'l Launch, lists: &[&'static List], claims: &Claims) -> Option<&'l str> {
+    let takes_the_last = matches!(
+        claims.get(field::FRAMEWORK),
+        None | Some(Framework::HuggingFace | Framework::Unsloth | Framework::DeepSpeed)
+    );
+    let words = launch.arguments.words();
+    let is_switch = |option: &str| {
+        let known = lists.iter().find_map(|list| list.find(option));
+        known.is_some_and(|known| known.is_default("False") || known.is_default("True"))
+    };
+    let is_value = |at: usize| {
+        let before = at.checked_sub(1).and_then(|at| words.get(at)).map_or("", |word| word.text.as_str());
+        before.starts_with('-') && !before.contains('=') && !is_switch(before)
+    };
+    let may_be_options = |(at, word): &(usize, &crate::command::Word)| {
+        !word.known && word.text.starts_with(['$', '`']) && !is_value(*at)
+    };
+    let word = words.iter().enumerate().find(may_be_options).filter(|_| takes_the_last)?.1;
+    Some(word.text.as_str())
+}
+
+/// Opens what options decide, although it is given.
+fn open_for_further_options(claims: &mut Claims) -> Vec<AnyField> {
+    const SUBJECTS: &[Subject] = &[
+        Subject::Quantization,
+        Subject::Sharding,
+        Subject::Offload,
+        Subject::Recompute,
+        Subject::Kernels,
+        Subject::Length,
+        Subject::MicroBatch,
+    ];
+    for subject in SUBJECTS {
+        subject.open(OptionValue::Other, false, claims);
+    }
+    let fields = SUBJECTS.iter().flat_map(|subject| subject.fields()).copied();
+    fields.filter(|field| claims.leaves_open(*field)).collect()
 }
 
 fn name(names: &mut Vec<String>, name: &str) {
@@ -157,6 +204,29 @@ mod tests {
         assert_eq!(effect("moe_quantize", "false"), Effect::Inert);
         assert_eq!(effect("lora_y", "4"), Effect::Opens(vec![Subject::Method]));
         assert_eq!(effect("color", "red"), Effect::Unknown);
+    }
+
+    #[test]
+    fn an_unknown_word_that_is_no_value_may_be_any_further_options() {
+        let open = |words: &str, framework: Framework| {
+            let words: Vec<_> = words
+                .split(' ')
+                .map(|word| crate::command::Word { text: word.to_owned(), known: !word.starts_with('$') })
+                .collect();
+            let arguments = crate::command::Arguments::of(words);
+            let launch = Launch { arguments, ..Launch::default() };
+            let mut claims = Claims::default();
+            claims.argument(field::FRAMEWORK, framework, "a");
+            claims.argument(field::finetuning::METHOD, crate::job::Method::LoRA, "--use_peft");
+            leave_open(&launch, &[&LIST], false, &mut claims);
+            claims.leaves_open(field::finetuning::METHOD.erased())
+        };
+        assert!(open("--color red $MORE", Framework::HuggingFace));
+        assert!(open("--fused_optimizer_step $MORE", Framework::HuggingFace));
+        assert!(open("sft $MORE --color red", Framework::HuggingFace));
+        assert!(!open("--color $COLOR", Framework::HuggingFace));
+        assert!(!open("--color red --lora_x=$X", Framework::HuggingFace));
+        assert!(!open("--color red $MORE", Framework::Megatron));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(in crate::frameworks) static LIST: List = List {
         ),
         inert(
             "galore_* lora_ga_* bnb_4bit_* gradient_checkpointing_kwargs adapter_act adapter_length hqq_axis \
-             quant_method lora_bias lora_dtype lora_modules gc_collect_after_offload",
+             lora_bias lora_dtype lora_modules gc_collect_after_offload",
             "a setting of what another option turns on",
         ),
         inert("vit_gradient_checkpointing", "checkpointing of the vision tower alone"),

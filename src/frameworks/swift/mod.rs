@@ -22,6 +22,7 @@ use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::reading::subjects::{OptionValue, Subject};
 use crate::frameworks::unsloth;
 use crate::job::{
     Assignment, Attention, Cause, Framework, Method, Objective, Placement, Precision, Recompute, Sharding,
@@ -114,6 +115,11 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             peft::ranks(&settings, claims);
         }
     }
+    // Some of its methods have one number of bits: `eetq`, `fp8`.
+    let quantizes = settings.get(&["quant_method"]).is_some_and(|method| method.truth() != Some(false));
+    if quantizes && !settings.has(&["quant_bits", "quantization_bit"]) {
+        Subject::Quantization.open(OptionValue::Other, false, claims);
+    }
     let adapted = claims.get(field::finetuning::METHOD).is_some_and(|method| method != Method::Full);
     training_arguments::read(launch, &settings, claims);
     let parallel = launch.environment.get("NPROC_PER_NODE").is_some() || !launch.launchers.is_empty();
@@ -144,6 +150,32 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
+/// Where the teacher is, if the command says so: behind a server, on the host between its passes, or under a DeepSpeed
+/// configuration of its own. Read from the release 4.6.0 (`swift/arguments/rlhf_args.py`).
+fn teacher(settings: &Settings<'_>, claims: &mut Claims) {
+    let placement = field::roles::TEACHER_MODEL;
+    let given = |name: &str| {
+        settings
+            .get(&[name])
+            .filter(|given| given.truth() != Some(false) && given.text().as_deref() != Some(""))
+    };
+    if let Some(server) = given("teacher_model_server") {
+        return server.says(claims, placement, Placement::Elsewhere);
+    }
+    if let Some(setting) = given("offload_teacher_model").filter(|setting| setting.truth() == Some(true)) {
+        return setting.says(claims, placement, Placement::Offloaded);
+    }
+    let Some(own) = given("teacher_deepspeed") else { return };
+    match own.text().as_deref() {
+        Some("zero3") => own.says(claims, placement, Placement::Sharded),
+        Some("zero0" | "zero1" | "zero2" | "zero2_offload") => {
+            own.says(claims, placement, Placement::Resident);
+        }
+        // It, or a file, may divide the weights and offload them.
+        _ => claims.open(placement, Placement::Offloaded),
+    }
+}
+
 /// The objective, and the models that it holds beside the trained one. `rewards`: whether it is the program `rlhf`.
 fn objective(rewards: bool, held: Defaults, settings: &Settings<'_>, claims: &mut Claims) {
     if rewards {
@@ -157,17 +189,7 @@ fn objective(rewards: bool, held: Defaults, settings: &Settings<'_>, claims: &mu
             return;
         };
         claims.argument(field::OBJECTIVE, objective, if named.is_some() { "--rlhf_type" } else { "rlhf" });
-        let off = settings.get(&["offload_teacher_model"]).filter(|setting| setting.truth() == Some(true));
-        if let Some(setting) = off {
-            setting.says(claims, field::roles::TEACHER_MODEL, Placement::Offloaded);
-        }
-        if let Some(setting) = settings.get(&["teacher_model_server"]) {
-            setting.says(claims, field::roles::TEACHER_MODEL, Placement::Elsewhere);
-        } else if let Some(setting) = settings.get(&["teacher_deepspeed"]) {
-            let divided = setting.text().is_some_and(|text| text.contains("zero3"));
-            let placement = if divided { Placement::Sharded } else { Placement::Resident };
-            setting.says(claims, field::roles::TEACHER_MODEL, placement);
-        }
+        teacher(settings, claims);
         objective::roles(objective, held, settings, claims);
         // The critic is a copy of the reward model, and trained like the model.
         if objective == Objective::PPO {
