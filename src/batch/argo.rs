@@ -32,27 +32,27 @@ fn is(value: &Value, field: &str, text: &str) -> bool {
 
 /// The pods of a workflow, each with `metadata` and `spec`.
 pub(super) fn pods(object: &Value) -> Vec<Value> {
-    let Some(workflow) = workflow(object) else { return Vec::new() };
+    let Some((_, workflow)) = workflow(object) else { return Vec::new() };
     templates(workflow).filter_map(|template| pod(workflow, template)).collect()
 }
 
 /// The objects that a workflow creates. A manifest that cannot be read creates none.
 pub(super) fn created(object: &Value) -> Vec<Value> {
-    let Some(workflow) = workflow(object) else { return Vec::new() };
+    let Some((_, workflow)) = workflow(object) else { return Vec::new() };
     templates(workflow).filter_map(|template| manifest(workflow, template)).flatten().take(MOST).collect()
 }
 
 /// Changes every template with a container or a script, and every object that one creates, where they stand.
 pub(super) fn each_started(object: &mut Value, change: &mut impl FnMut(&mut Value)) {
-    let within =
-        if object.pointer("/spec/workflowSpec/templates").is_some() { "/spec/workflowSpec" } else { "/spec" };
-    let created = object.pointer(within).cloned().unwrap_or_default();
-    let templates = object.pointer_mut(&format!("{within}/templates")).and_then(Value::as_array_mut);
+    let Some((place, workflow)) = workflow(object).map(|(place, workflow)| (place, workflow.clone())) else {
+        return;
+    };
+    let templates = object.pointer_mut(&format!("{place}/templates")).and_then(Value::as_array_mut);
     for template in templates.into_iter().flatten().take(MOST) {
         if template.get("container").or_else(|| template.get("script")).is_some() {
             change(template);
         }
-        let Some(mut objects) = manifest(&created, template) else { continue };
+        let Some(mut objects) = manifest(&workflow, template) else { continue };
         objects.iter_mut().for_each(&mut *change);
         // JSON is YAML.
         let text = objects.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n");
@@ -69,9 +69,11 @@ fn manifest(workflow: &Value, template: &Value) -> Option<Vec<Value>> {
     Some(objects.into_iter().filter(Value::is_object).take(MOST).collect())
 }
 
-fn workflow(object: &Value) -> Option<&Value> {
-    let specs = ["/spec/workflowSpec", "/spec"].iter().filter_map(|pointer| object.pointer(pointer));
-    specs.into_iter().find(|spec| spec.get("templates").is_some_and(Value::is_array))
+/// The specification of a workflow, and its place.
+fn workflow(object: &Value) -> Option<(&'static str, &Value)> {
+    let specs = ["/spec/workflowSpec", "/spec"].map(|place| (place, object.pointer(place)));
+    let mut specs = specs.into_iter().filter_map(|(place, spec)| Some((place, spec?)));
+    specs.find(|(_, spec)| spec.get("templates").is_some_and(Value::is_array))
 }
 
 fn templates(workflow: &Value) -> impl Iterator<Item = &Value> {

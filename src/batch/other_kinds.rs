@@ -64,20 +64,23 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
     if let Some(pods) = of_workspace(object, group, kind) {
         return Some(Other::Started { judged: pods, around: Vec::new() });
     }
-    let is_argo = group == "argoproj.io";
-    let created = if is_argo { argo::created(object) } else { Vec::new() };
-    let mut search = Search { left: MOST, pods: Vec::new(), asked: 0, catalogue };
-    search.value(object, 0);
-    let (found, asked) = (search.pods.len(), search.asked);
-    let pods = if is_argo { argo::pods(object) } else { Vec::new() };
-    pods.iter().chain(&created).for_each(|started| search.value(started, 0));
+    let (pods, created) =
+        if is_argo(object) { (argo::pods(object), argo::created(object)) } else { (Vec::new(), Vec::new()) };
+    let search = |values: &[&Value]| {
+        let mut search = Search { left: MOST, pods: Vec::new(), asked: 0, catalogue };
+        for value in values {
+            search.value(value, 0);
+        }
+        search
+    };
+    let mut found = search(&[object]);
     // A patch or a created object may ask where the workflow itself does not.
-    search.asked = asked.max(search.asked - asked);
-    search.pods.truncate(found);
-    if search.asked == 0 {
+    let started: Vec<&Value> = pods.iter().chain(&created).collect();
+    let asked = found.asked.max(search(&started).asked);
+    if asked == 0 {
         return None;
     }
-    let asked = Some(search.asked);
+    let asked = Some(asked);
     let known = |(other, name, _): &&(&str, &str, Cause)| (*other, *name) == (group, kind);
     if let Some((.., cause)) = NOT_TRAINING.iter().find(known) {
         return Some(Other::Aside(Judgement::aside(*cause, asked).into()));
@@ -91,11 +94,11 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
         );
         return Some(Other::Aside(judgement.into()));
     }
-    search.pods.extend(pods);
-    if search.pods.is_empty() && created.is_empty() {
+    found.pods.extend(pods);
+    if found.pods.is_empty() && created.is_empty() {
         return Some(Other::Aside(Judgement::aside(Cause::UnknownKind, asked).into()));
     }
-    search.pods.truncate(MOST_PODS);
+    found.pods.truncate(MOST_PODS);
     let metadata = |template: &Value| {
         let mut metadata = template.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
         for field in ["name", "namespace"] {
@@ -106,17 +109,20 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
         Value::Object(metadata)
     };
     let pod = |template: &Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata(template), "spec": template.get("spec")});
-    let judged = search.pods.iter().map(pod).chain(created.iter().cloned()).collect();
+    let judged = found.pods.iter().map(pod).chain(created.iter().cloned()).collect();
     Some(Other::Started { judged, around: created })
+}
+
+fn is_argo(object: &Value) -> bool {
+    object
+        .get("apiVersion")
+        .and_then(Value::as_str)
+        .is_some_and(|version| version.starts_with("argoproj.io/"))
 }
 
 /// Changes every template of pods, and every object that a workflow creates, where they stand.
 pub(super) fn each_started(object: &mut Value, change: &mut impl FnMut(&mut Value)) {
-    if object
-        .get("apiVersion")
-        .and_then(Value::as_str)
-        .is_some_and(|version| version.starts_with("argoproj.io/"))
-    {
+    if is_argo(object) {
         argo::each_started(object, change);
     }
     let mut left = MOST;

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::environment::Environment;
-use super::files::{File, Files, clean};
+use super::files::{File, Files, clean, list, text};
 use super::run::{Budget, Run, Start};
 use crate::kinds::PodGroup;
 use crate::surroundings::Surroundings;
@@ -41,10 +41,10 @@ pub(super) fn prepared(
     around: &Surroundings,
     namespace: &str,
 ) -> Vec<Prepared> {
-    let containers = group.template.get("spec").into_iter().flat_map(|spec| list(spec, "initContainers"));
+    let containers = list(group.template, "/spec/initContainers");
     let mut all = Vec::new();
     let shared = LazyCell::new(|| {
-        let later = group.template.get("spec").into_iter().flat_map(|spec| list(spec, "containers"));
+        let later = list(group.template, "/spec/containers");
         later.take(MOST_FILES).flat_map(mounts).map(|mount| mount.volume).collect::<BTreeSet<_>>()
     });
     let shares = |spec: &&Value| mounts(spec).any(|mount| shared.contains(mount.volume));
@@ -104,15 +104,11 @@ struct Mount<'a> {
     at: &'a str,
 }
 
-fn list<'v>(value: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> + use<'v> {
-    value.get(field).and_then(Value::as_array).into_iter().flatten()
-}
-
 fn mounts(container: &Value) -> impl Iterator<Item = Mount<'_>> {
-    let mounts = list(container, "volumeMounts").take(MOST_FILES);
+    let mounts = list(container, "/volumeMounts").take(MOST_FILES);
     mounts.filter(|mount| mount.get("subPath").is_none()).filter_map(|mount| {
-        let at = mount.get("mountPath")?.as_str()?.trim_end_matches('/');
-        Some(Mount { volume: mount.get("name")?.as_str()?, at }).filter(|mount| !mount.at.is_empty())
+        let at = text(mount, "mountPath")?.trim_end_matches('/');
+        Some(Mount { volume: text(mount, "name")?, at }).filter(|mount| !mount.at.is_empty())
     })
 }
 
@@ -129,7 +125,7 @@ fn of_volume(prepared: &[Prepared], mount: Mount<'_>) -> Vec<(String, File)> {
 
 /// The keys of a ConfigMap as a loop unfolds them into this mount.
 fn unfolded(spec: &Value, mount: Mount<'_>, files: &Files) -> Vec<Prepared> {
-    let words = ["command", "args"].into_iter().flat_map(|words| list(spec, words));
+    let words = list(spec, "/command").chain(list(spec, "/args"));
     let script: String = words.filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
     let copies = script.contains("cp ") && !CHANGES.iter().any(|change| script.contains(change));
     if !copies || !script.contains(mount.at) {

@@ -14,6 +14,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -129,19 +130,14 @@ impl Client {
     }
 }
 
+/// The bytes that stay as they are in a form.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// The form of a question.
 fn form(query: &str, period: &Period) -> String {
     let Period { start, end, step } = period;
-    let mut form = format!("start={start}&end={end}&step={step}&timeout={LONGEST_EVALUATION}&query=");
-    for byte in query.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            form.push(char::from(byte));
-        } else {
-            form.push('%');
-            form.push_str(&hex::encode_upper([byte]));
-        }
-    }
-    form
+    let query = utf8_percent_encode(query, PLAIN);
+    format!("start={start}&end={end}&step={step}&timeout={LONGEST_EVALUATION}&query={query}")
 }
 
 /// The file is read each time, because tokens are replaced.

@@ -16,9 +16,10 @@ use serde_json::json;
 use crate::command::{Launch, Target};
 use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::{objective, training_arguments};
+use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
-use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
     Assignment, Cause, Framework, Method, Objective, OpenField, Placement, Precision, Recompute, Sharding,
     field,
@@ -142,15 +143,10 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 }
 
 fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
-    let rank = settings.get(&["lora_dim"]);
-    match (rank.as_ref().map(Setting::number), rank) {
-        (None | Some(Some(0)), _) | (_, None) => {
-            claims.assume(field::finetuning::METHOD, Method::Full, SOURCE);
-        }
-        (Some(None), _) => claims.open(field::finetuning::METHOD, Method::LoRA),
-        (Some(Some(number)), Some(rank)) => {
-            rank.says(claims, field::finetuning::METHOD, Method::LoRA);
-            rank.says(claims, field::finetuning::RANK, number);
+    match adapters::rank(settings, &["lora_dim"], claims) {
+        Rank::None => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
+        Rank::Unknown => {}
+        Rank::Of(rank) => {
             claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
             claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
             if settings.on(&["only_optimize_lora"]) != Some(true) {
@@ -158,7 +154,7 @@ fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
                 claims.open_field(OpenField {
                     field: field::finetuning::RANK.erased(),
                     leanest: None,
-                    heaviest: Some(json!(number.saturating_add(256))),
+                    heaviest: Some(json!(rank.saturating_add(256))),
                     although_given: true,
                 });
             }

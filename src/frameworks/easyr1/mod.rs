@@ -18,26 +18,18 @@ pub(in crate::frameworks) mod list;
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
-use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::verl;
 use crate::job::{
     Assignment, Attention, Framework, Method, Objective, Optimizer, Placement, Precision, Recompute,
     Sharding, field,
 };
 
 const SOURCE: &str = "EasyR1 b44b311 default";
-
-/// How the advantage of a sample is estimated, and the objective that this makes.
-const ESTIMATORS: &[(&str, Objective)] = &[
-    ("gae", Objective::PPO),
-    ("grpo", Objective::GRPO),
-    ("grpo_passk", Objective::GRPO),
-    ("rloo", Objective::RLOO),
-    ("remax", Objective::RLOO),
-    ("reinforce_plus_plus", Objective::RLOO),
-];
 
 const KEYS: Table = &[
     &flag(&["worker.actor.model.model_path"], field::model::NAME, Takes::Text),
@@ -128,7 +120,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.argument(field::FRAMEWORK, Framework::FSDP, "verl.trainer.main");
     settings::read(KEYS, &settings, claims);
     training_arguments::recompute(&settings, &["worker.actor.model.enable_gradient_checkpointing"], claims);
-    sharding(&settings, claims);
+    verl::shards_in_groups(&settings, "worker.actor.fsdp.fsdp_size", SOURCE, claims);
     adapters(&settings, claims);
     optimizer(&settings, claims);
     roles(&settings, usual, claims);
@@ -171,34 +163,18 @@ fn lengths(settings: &Settings<'_>, usual: &Usual, claims: &mut Claims) {
     settings.has(&["worker.actor.dynamic_batching"]);
 }
 
-fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
-    let size = settings.get(&["worker.actor.fsdp.fsdp_size"]).and_then(|setting| setting.number());
-    if let Some(group) = size.filter(|group| *group > 0) {
-        claims.assume(field::parallelism::SHARDING, Sharding::HSDP, SOURCE);
-        claims.assume(field::parallelism::SHARDING_DEGREE, group, SOURCE);
-    }
-}
-
 fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
-    let rank = settings.get(&["worker.actor.model.lora.rank"]);
-    match (rank.as_ref().map(Setting::number), rank) {
-        (None | Some(Some(0)), _) | (_, None) => {}
-        (Some(None), _) => claims.open(field::finetuning::METHOD, Method::LoRA),
-        (Some(Some(number)), Some(rank)) => {
-            rank.says(claims, field::finetuning::METHOD, Method::LoRA);
-            rank.says(claims, field::finetuning::RANK, number);
-            let targets = settings.text(&["worker.actor.model.lora.target_modules"]);
-            match targets.as_deref().and_then(flags::list) {
-                Some(layers) if layers != ["all-linear"] => {
-                    claims.assume(field::finetuning::TARGETS, layers, SOURCE);
-                }
-                _ => claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE),
-            }
-            claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
-            // Frozen weights are cast to bf16.
-            claims.open(field::PARAMETER_PRECISION, Precision::BF16);
+    let Rank::Of(_) = adapters::rank(settings, &["worker.actor.model.lora.rank"], claims) else { return };
+    let targets = settings.text(&["worker.actor.model.lora.target_modules"]);
+    match targets.as_deref().and_then(flags::list) {
+        Some(layers) if layers != ["all-linear"] => {
+            claims.assume(field::finetuning::TARGETS, layers, SOURCE);
         }
+        _ => claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE),
     }
+    claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
+    // Frozen weights are cast to bf16.
+    claims.open(field::PARAMETER_PRECISION, Precision::BF16);
 }
 
 /// `adamw_bf16` keeps both moments and a compensation of the weights in bf16.
@@ -218,7 +194,7 @@ fn roles(settings: &Settings<'_>, usual: &Usual, claims: &mut Claims) {
     let estimator = settings.get(&["algorithm.adv_estimator"]);
     let named = match &estimator {
         None => Some(Objective::GRPO),
-        Some(setting) => setting.text().and_then(|name| flags::one_of(ESTIMATORS, &name)),
+        Some(setting) => setting.text().and_then(|name| flags::one_of(verl::ESTIMATORS, &name)),
     };
     let objective = named.unwrap_or(Objective::PPO);
     claims.argument(field::OBJECTIVE, objective, "algorithm.adv_estimator");

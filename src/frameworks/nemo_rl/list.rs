@@ -38,7 +38,7 @@ pub(in crate::frameworks) static LIST: List = List {
              policy.dtensor_cfg.lora_cfg.use_triton policy.dtensor_cfg.automodel_kwargs \
              policy.dtensor_cfg.custom_parallel_plan policy.dtensor_cfg.env_vars policy.dtensor_cfg._v2 \
              policy.dtensor_cfg.enabled",
-            "hyperparameters, fusions, and what is said elsewhere",
+            "hyperparameters, fusions, and values that other words give",
         ),
     ],
 };

@@ -1,5 +1,6 @@
 //! How a launch is read, for every framework: settings from arguments, files and environment, and the claims they make.
 
+pub(crate) mod adapters;
 pub(crate) mod claims;
 pub(crate) mod complete;
 pub(crate) mod config;

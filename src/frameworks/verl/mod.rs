@@ -25,9 +25,10 @@ mod sft;
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
-use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
     Assignment, Attention, Framework, LayerKernels, Loss, Method, Objective, Placement, Precision, Recompute,
     Sharding, field,
@@ -36,7 +37,7 @@ use crate::job::{
 const SOURCE: &str = "verl 0.5 default";
 
 /// How the advantage of a sample is estimated, and the objective that this makes.
-const ESTIMATORS: &[(&str, Objective)] = &[
+pub(in crate::frameworks) const ESTIMATORS: &[(&str, Objective)] = &[
     ("gae", Objective::PPO),
     ("grpo", Objective::GRPO),
     ("grpo_passk", Objective::GRPO),
@@ -176,7 +177,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.assume(field::parallelism::SEQUENCE, true, SOURCE);
     } else {
         claims.argument(field::FRAMEWORK, Framework::FSDP, "verl");
-        sharding(&settings, claims);
+        if !shards_in_groups(&settings, "actor_rollout_ref.actor.fsdp_config.fsdp_size", SOURCE, claims) {
+            claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);
+        }
         claims.assume(field::PARAMETER_PRECISION, Precision::FP32, SOURCE);
         // Other releases may keep the weights as they were saved.
         claims.open(field::PARAMETER_PRECISION, Precision::BF16);
@@ -196,27 +199,27 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
-fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
-    let size = settings.get(&["actor_rollout_ref.actor.fsdp_config.fsdp_size"]);
-    match size.as_ref().map(Setting::number) {
-        Some(Some(group)) if group > 0 => {
-            claims.assume(field::parallelism::SHARDING, Sharding::HSDP, SOURCE);
-            claims.assume(field::parallelism::SHARDING_DEGREE, group, SOURCE);
-        }
-        _ => claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE),
+/// Claims sharding within groups, if this setting gives their size. Returns whether it does.
+pub(in crate::frameworks) fn shards_in_groups(
+    settings: &Settings<'_>,
+    size: &str,
+    source: &str,
+    claims: &mut Claims,
+) -> bool {
+    let size = settings.get(&[size]).and_then(|setting| setting.number()).filter(|size| *size > 0);
+    if let Some(size) = size {
+        claims.assume(field::parallelism::SHARDING, Sharding::HSDP, source);
+        claims.assume(field::parallelism::SHARDING_DEGREE, size, source);
     }
+    size.is_some()
 }
 
 fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
-    let rank = settings.get(&["actor_rollout_ref.model.lora_rank", "actor_rollout_ref.model.lora.rank"]);
-    match rank.as_ref().map(Setting::number) {
-        None | Some(Some(0)) => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
-        Some(None) => claims.open(field::finetuning::METHOD, Method::LoRA),
-        Some(Some(number)) => {
-            if let Some(rank) = rank {
-                rank.says(claims, field::finetuning::METHOD, Method::LoRA);
-                rank.says(claims, field::finetuning::RANK, number);
-            }
+    let names = ["actor_rollout_ref.model.lora_rank", "actor_rollout_ref.model.lora.rank"];
+    match adapters::rank(settings, &names, claims) {
+        Rank::None => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
+        Rank::Unknown => {}
+        Rank::Of(_) => {
             claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
             claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
         }

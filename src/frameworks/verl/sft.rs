@@ -8,9 +8,10 @@
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
-use crate::frameworks::reading::settings::{self, Setting, Settings};
+use crate::frameworks::reading::settings::{self, Settings};
 use crate::job::{
     Assignment, Attention, Framework, LayerKernels, Loss, Method, Precision, Recompute, Sharding, field,
 };
@@ -85,7 +86,9 @@ fn packs(launch: &Launch) -> bool {
 pub(super) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = hydra::settings(launch, claims);
     claims.argument(field::FRAMEWORK, Framework::FSDP, "verl");
-    sharding(&settings, claims);
+    if !super::shards_in_groups(&settings, "engine.fsdp_size", SOURCE, claims) {
+        claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);
+    }
     settings::read(KEYS, &settings, claims);
     training_arguments::recompute(&settings, &["model.enable_gradient_checkpointing"], claims);
     adapters(&settings, claims);
@@ -93,26 +96,11 @@ pub(super) fn read(launch: &Launch, claims: &mut Claims) {
     settings::assume(DEFAULTS, SOURCE, claims);
 }
 
-fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
-    match settings.get(&["engine.fsdp_size"]).as_ref().map(Setting::number) {
-        Some(Some(group)) if group > 0 => {
-            claims.assume(field::parallelism::SHARDING, Sharding::HSDP, SOURCE);
-            claims.assume(field::parallelism::SHARDING_DEGREE, group, SOURCE);
-        }
-        _ => claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE),
-    }
-}
-
 fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
-    let rank = settings.get(&["model.lora_rank"]);
-    match (rank.as_ref().map(Setting::number), rank) {
-        (None | Some(Some(0)), _) | (_, None) => {
-            claims.assume(field::finetuning::METHOD, Method::Full, SOURCE);
-        }
-        (Some(None), _) => claims.open(field::finetuning::METHOD, Method::LoRA),
-        (Some(Some(number)), Some(rank)) => {
-            rank.says(claims, field::finetuning::METHOD, Method::LoRA);
-            rank.says(claims, field::finetuning::RANK, number);
+    match adapters::rank(settings, &["model.lora_rank"], claims) {
+        Rank::None => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
+        Rank::Unknown => {}
+        Rank::Of(_) => {
             if let Some(setting) = settings.get(&["model.target_modules"]) {
                 let names: Vec<&str> = setting.texts().collect();
                 if !names.is_empty() {
