@@ -47,7 +47,8 @@ impl Surroundings {
     }
 
     /// The same surroundings, with the ConfigMaps and documents of these objects in place of its own, if there are any.
-    pub(crate) fn with(&self, objects: &[Value], kinds: &Kinds) -> Self {
+    #[must_use]
+    pub fn with(&self, objects: &[Value], kinds: &Kinds) -> Self {
         if objects.is_empty() {
             return self.shared();
         }
