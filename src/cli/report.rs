@@ -7,7 +7,6 @@
 //!
 //! Exit status: 2 if the cluster cannot be asked, else 0.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -129,14 +128,29 @@ fn missed(lines: &[Line]) -> impl Iterator<Item = &Line> {
 
 fn text_of(lines: &[Line]) -> String {
     let tally = tally(lines);
-    let mut text = format!("{} workloads were judged and exist.\n\n", tally.all());
+    let (precision, recall) = (
+        share(tally.precision(), "predicted to run out, and of those ran out"),
+        share(tally.recall(), "ran out, and of those were predicted to"),
+    );
+    let mut text = format!("{} workloads were judged and exist.\n\n{}\n", tally.all(), table_of(&tally));
+    text.push_str(&format!("precision  {precision}\nrecall     {recall}\n"));
+    if let Some(ratios) = Ratios::of(lines) {
+        text.push_str(&format!("memory     {ratios}\n"));
+    }
+    let against = lines.iter().filter(|line| line.against_the_verdict).collect();
+    text.push_str(&section("Admitted although predicted to run out", against));
+    text.push_str(&section("Ran out although not predicted to", missed(lines).collect()));
+    text
+}
+
+/// How many workloads of each verdict ended how.
+fn table_of(tally: &Tally) -> String {
     let outcomes = || Kind::ALL.into_iter().map(Some).chain([None]);
-    let table = VERDICTS.iter().map(|verdict| {
+    let rows = VERDICTS.iter().map(|verdict| {
         let counts = outcomes().map(|outcome| tally.count(verdict, outcome).to_string());
         std::iter::once((*verdict).to_owned()).chain(counts).collect()
     });
-    let mut headings = vec!["PREDICTED"];
-    headings.extend(outcomes().map(|outcome| match outcome {
+    let headings = outcomes().map(|outcome| match outcome {
         Some(Kind::Completed) => "COMPLETED",
         Some(Kind::Failed) => "FAILED",
         Some(Kind::Evicted) => "EVICTED",
@@ -144,50 +158,29 @@ fn text_of(lines: &[Line]) -> String {
         Some(Kind::HostOutOfMemory) => "HOST-OOM",
         Some(Kind::OutOfMemory) => "OUT-OF-MEMORY",
         None => "NOT-ENDED",
-    }));
-    text.push_str(&report::list(&headings, table.collect(), style()));
-    // Writing to a string does not fail.
-    let _ = writeln!(text);
-    let _ = writeln!(
-        text,
-        "precision  {}",
-        share(tally.precision(), "predicted to run out, and of those ran out")
-    );
-    let _ = writeln!(text, "recall     {}", share(tally.recall(), "ran out, and of those were predicted to"));
-    if let Some(ratios) = Ratios::of(lines) {
-        let _ = writeln!(text, "memory     {ratios}");
+    });
+    let headings: Vec<_> = std::iter::once("PREDICTED").chain(headings).collect();
+    report::list(&headings, rows.collect(), style())
+}
+
+/// The first of these workloads under a title, or nothing if there are none.
+fn section(title: &str, lines: Vec<&Line>) -> String {
+    if lines.is_empty() {
+        return String::new();
     }
-    let of = |line: &Line| {
-        let outcome = line.outcome.map_or("-", Kind::name).to_owned();
-        vec![
-            line.namespace.clone(),
-            line.estimate.clone(),
-            line.verdict.clone(),
-            line.by.clone(),
-            outcome,
-            line.reason.clone(),
-        ]
+    let rows = lines.iter().take(MOST_LINES).map(|line| {
+        let outcome = line.outcome.map_or("-", Kind::name);
+        [&line.namespace, &line.estimate, &line.verdict, &line.by, outcome, &line.reason]
+            .map(str::to_owned)
+            .to_vec()
+    });
+    let headings = ["NAMESPACE", "ESTIMATE", "PREDICTED", "ADMITTED-BY", "OUTCOME", "EVIDENCE"];
+    let list = report::list(&headings, rows.collect(), style());
+    let more = match lines.len().saturating_sub(MOST_LINES) {
+        0 => String::new(),
+        more => format!("and {more} more\n"),
     };
-    let sections = [
-        (
-            "Admitted although predicted to run out",
-            lines.iter().filter(|line| line.against_the_verdict).collect(),
-        ),
-        ("Ran out although not predicted to", missed(lines).collect::<Vec<_>>()),
-    ];
-    for (title, lines) in sections {
-        if lines.is_empty() {
-            continue;
-        }
-        let _ = writeln!(text, "\n{title} ({}):", lines.len());
-        let rows = lines.iter().take(MOST_LINES).map(|line| of(line)).collect();
-        let headings = ["NAMESPACE", "ESTIMATE", "PREDICTED", "ADMITTED-BY", "OUTCOME", "EVIDENCE"];
-        text.push_str(&report::list(&headings, rows, style()));
-        if lines.len() > MOST_LINES {
-            let _ = writeln!(text, "and {} more", lines.len() - MOST_LINES);
-        }
-    }
-    text
+    format!("\n{title} ({}):\n{list}{more}", lines.len())
 }
 
 /// Observed memory over the prediction: of how many workloads, and the least, middle and most of it in thousandths.

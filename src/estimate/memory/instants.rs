@@ -31,6 +31,18 @@ impl Instant {
     pub(super) fn live(&self) -> Bytes {
         self.gradients + self.activations + self.working_set + self.logits + self.communication + self.step
     }
+
+    /// The summands, by their names in a report.
+    pub(super) fn parts(&self) -> [(&'static str, Bytes); 6] {
+        [
+            ("gradients", self.gradients),
+            ("activations", self.activations),
+            ("layer working set", self.working_set),
+            ("logits", self.logits),
+            ("communication buffers", self.communication),
+            ("optimizer step", self.step),
+        ]
+    }
 }
 
 /// The fullest instant, or the first of equal ones.

@@ -193,20 +193,12 @@ fn peak_of(
     // The allocator keeps as much as the device has room for.
     let room = plan.accelerator_memory.map_or(wanted, |memory| memory - runtime);
     let reserved = wanted.min(room).max(allocated + fragmentation);
-    let part = |(name, bytes): (&'static str, Bytes)| Component { name, bytes };
-    let models = [("weights", weights), ("optimizer states", states)];
-    let components = [
-        ("gradients", fullest.gradients),
-        ("activations", fullest.activations),
-        ("layer working set", fullest.working_set),
-        ("logits", fullest.logits),
-        ("communication buffers", fullest.communication),
-        ("optimizer step", fullest.step),
-        ("workspaces", workspaces),
-        ("fragmentation", fragmentation),
-        ("context and libraries", runtime),
-    ];
-    let components = models.into_iter().map(part).chain(others).chain(components.into_iter().map(part));
+    let part = |(name, bytes)| Component { name, bytes };
+    let models = [("weights", weights), ("optimizer states", states)].map(part);
+    let around =
+        [("workspaces", workspaces), ("fragmentation", fragmentation), ("context and libraries", runtime)];
+    let live = fullest.parts().map(part);
+    let components = models.into_iter().chain(others).chain(live).chain(around.map(part));
     let training = Peak {
         allocated,
         reserved,

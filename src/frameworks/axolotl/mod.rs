@@ -98,25 +98,8 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         settings.add(Place::File(config));
     }
     settings::read(KEYS, &settings, claims);
-    if let Some(plugins) = settings.get(&["plugins"])
-        && plugins.texts().any(|plugin| plugin.ends_with(".CutCrossEntropyPlugin"))
-        && !settings.has(&["cut_cross_entropy"])
-    {
-        plugins.says(claims, field::LOSS, Loss::Fused);
-    }
-    liger(&settings, claims);
-    if settings.get(&RANDOM).is_some_and(|setting| setting.truth() != Some(false)) {
-        random(claims);
-    }
-    if settings.has(&["unfrozen_parameters"]) {
-        claims.beyond = Some(Cause::PartlyFrozen);
-    }
-    if CHANGED.iter().any(|key| settings.has(&[key])) {
-        claims.beyond = Some(Cause::ChangedModel);
-    }
-    if IMAGES.iter().any(|key| settings.has(&[key])) {
-        claims.warn("a model of images and text: only the text's part is estimated");
-    }
+    layers_and_loss(&settings, claims);
+    model(&settings, claims);
     if let Some(linear) =
         settings.get(&["lora_target_linear"]).filter(|setting| setting.truth() == Some(true))
     {
@@ -140,9 +123,55 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         }
         Some(()) => {}
     }
+    let may_spread = sharding(launch, &settings, claims);
+    objective(&settings, claims);
+    training_arguments::steps_at_once(&settings, claims);
+    training_arguments::loads_directly(SOURCE, claims);
+    loading(&settings, claims);
+    // After the loading, which rests on the sharding that is known.
+    if may_spread {
+        claims.open(field::parallelism::SHARDING, Sharding::FSDP);
+    }
+    let defaults = [
+        field::batch::SEQUENCE_LENGTH.is(512),
+        field::batch::MICRO_BATCH_SIZE.is(1),
+        field::RECOMPUTE.is(Recompute::None),
+    ];
+    settings::assume(&defaults, SOURCE, claims);
+}
+
+/// Fused losses and layers, which plugins bring.
+fn layers_and_loss(settings: &Settings<'_>, claims: &mut Claims) {
+    if let Some(plugins) = settings.get(&["plugins"])
+        && plugins.texts().any(|plugin| plugin.ends_with(".CutCrossEntropyPlugin"))
+        && !settings.has(&["cut_cross_entropy"])
+    {
+        plugins.says(claims, field::LOSS, Loss::Fused);
+    }
+    liger(settings, claims);
+}
+
+/// What differs from the model that is named.
+fn model(settings: &Settings<'_>, claims: &mut Claims) {
+    if settings.get(&RANDOM).is_some_and(|setting| setting.truth() != Some(false)) {
+        random(claims);
+    }
+    if settings.has(&["unfrozen_parameters"]) {
+        claims.beyond = Some(Cause::PartlyFrozen);
+    }
+    if CHANGED.iter().any(|key| settings.has(&[key])) {
+        claims.beyond = Some(Cause::ChangedModel);
+    }
+    if IMAGES.iter().any(|key| settings.has(&[key])) {
+        claims.warn("a model of images and text: only the text's part is estimated");
+    }
+}
+
+/// Claims how the states are divided. Whether a single process may spread the model over all accelerators (`device_map`,
+/// `utils/config/__init__.py`).
+fn sharding(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) -> bool {
     let launched = launch.launcher("accelerate launch").is_some() || launch.runs_program("axolotl train");
     let divides = ["deepspeed", "fsdp", "fsdp_config"].iter().any(|key| settings.has(&[key]));
-    // One process spreads the model over all accelerators (`device_map`, `utils/config/__init__.py`).
     let alone = launch.launchers.is_empty()
         && (!launch.runs_program("axolotl train") || launch.arguments.value("launcher") == Some("python"));
     if launched && !alone && !divides {
@@ -157,19 +186,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if settings.has(&["fsdp_config"]) {
         claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);
     }
-    objective(&settings, claims);
-    training_arguments::steps_at_once(&settings, claims);
-    training_arguments::loads_directly(SOURCE, claims);
-    loading(&settings, claims);
-    if alone && !divides {
-        claims.open(field::parallelism::SHARDING, Sharding::FSDP);
-    }
-    let defaults = [
-        field::batch::SEQUENCE_LENGTH.is(512),
-        field::batch::MICRO_BATCH_SIZE.is(1),
-        field::RECOMPUTE.is(Recompute::None),
-    ];
-    settings::assume(&defaults, SOURCE, claims);
+    alone && !divides
 }
 
 /// Weights that are made, not loaded, have the format of the model's configuration, or fp32, by the version of Transformers

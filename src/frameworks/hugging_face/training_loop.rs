@@ -9,7 +9,6 @@
 //! | `torch.optim.AdamW(…)`, `bnb.optim.PagedAdamW8bit(…)` | the optimizer |
 //! | `Accelerator(mixed_precision="bf16", gradient_accumulation_steps=8)`, `torch.autocast("cuda", dtype=torch.bfloat16)` | format, accumulation |
 //! | `DistributedDataParallel(model)`, `FSDP(model)`, `fully_shard(model)` | sharding |
-//!
 //! | `Accelerator(fsdp_plugin=…)`, `Accelerator(deepspeed_plugin=DeepSpeedPlugin(zero_stage=3))` | sharding, offloading |
 //! | `deepspeed.initialize(config={…})` | the configuration |
 //!

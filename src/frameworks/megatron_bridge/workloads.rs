@@ -20,7 +20,7 @@ use crate::command::Arguments;
 use crate::frameworks::megatron_core;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::open_at_its_leanest;
-use crate::job::{Dispatcher, Loss, Precision, Recompute, Sharding, field};
+use crate::job::{Dispatcher, Field, Loss, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "Megatron-Bridge 0.2 to 0.5 recipe";
 /// A value in which the releases differ.
@@ -45,51 +45,96 @@ const LENGTHS: &[(&str, u64)] = &[
 const EXPERTS: &[&str] =
     &["deepseek_v3", "gpt_oss", "kimi_k2", "nemotron_3", "qwen3_30b", "qwen3_235b", "qwen3_next"];
 
+/// The degrees of parallelism and the micro-batch, by their column.
+const DEGREES: [(usize, Field<u32>); 7] = [
+    (6, field::parallelism::TENSOR),
+    (7, field::parallelism::PIPELINE),
+    (8, field::parallelism::CONTEXT),
+    (9, field::parallelism::VIRTUAL_PIPELINE),
+    (10, field::parallelism::EXPERT),
+    (11, field::parallelism::EXPERT_TENSOR),
+    (13, field::batch::MICRO_BATCH_SIZE),
+];
+
+/// A line of [`ROWS`].
+struct Row(Vec<&'static str>);
+
+impl Row {
+    /// The row of a launch, if it names a recipe and a GPU of the table.
+    fn of(recipe: &str, given: impl Fn(&[&str]) -> Option<String>) -> Option<Self> {
+        let gpu = given(&["gpu", "g"])?;
+        let format = given(&["compute_dtype", "c"]).unwrap_or_else(|| "bf16".into());
+        let task = given(&["task"]).unwrap_or_else(|| "pretrain".into());
+        let variant = given(&["config_variant", "cv"]).unwrap_or_else(|| "v1".into());
+        let key = [recipe, &task, &gpu, &format];
+        let rows = ROWS.lines().map(|row| row.split('\t').collect::<Vec<_>>());
+        let rows: Vec<_> =
+            rows.filter(|row| row.get(..key.len()).is_some_and(|begin| begin == key)).collect();
+        let named = |wanted: &str| rows.iter().find(|row| row.get(4) == Some(&wanted));
+        // Recipes of one variant have no name for it.
+        named(&variant).or_else(|| named("-")).cloned().map(Self)
+    }
+
+    fn cell(&self, at: usize) -> Option<&'static str> {
+        self.0.get(at).copied().filter(|cell| *cell != "-")
+    }
+
+    fn number(&self, at: usize) -> Option<u64> {
+        self.cell(at)?.parse().ok()
+    }
+
+    /// Whether the releases differ in a cell.
+    fn differs(&self, at: usize) -> bool {
+        self.cell(at) == Some(DIFFERS)
+    }
+}
+
 /// Claims the settings of the launch's row as defaults. Whether there is one.
 pub(super) fn assume(recipe: &str, arguments: &Arguments, claims: &mut Claims) -> bool {
     let given = |names: &[&str]| names.iter().find_map(|name| arguments.value(name)).map(str::to_lowercase);
-    let Some(gpu) = given(&["gpu", "g"]) else { return false };
-    let format = given(&["compute_dtype", "c"]).unwrap_or_else(|| "bf16".into());
-    let task = given(&["task"]).unwrap_or_else(|| "pretrain".into());
-    let variant = given(&["config_variant", "cv"]).unwrap_or_else(|| "v1".into());
-    let key = [recipe, &task, &gpu, &format];
-    let rows = ROWS.lines().map(|row| row.split('\t').collect::<Vec<_>>());
-    let rows =
-        rows.filter(|row| row.iter().zip(key).filter(|(cell, wanted)| *cell == wanted).count() == key.len());
-    let rows: Vec<_> = rows.collect();
-    let named = |wanted: &str| rows.iter().find(|row| row.get(4) == Some(&wanted));
-    // Recipes of one variant have no name for it.
-    let Some(row) = named(&variant).or_else(|| named("-")) else { return false };
-    let cell = |at: usize| row.get(at).copied().filter(|cell| *cell != "-");
-    let number = |at: usize| cell(at).and_then(|cell| cell.parse::<u64>().ok());
-    let degrees = [
-        (6, field::parallelism::TENSOR),
-        (7, field::parallelism::PIPELINE),
-        (8, field::parallelism::CONTEXT),
-        (9, field::parallelism::VIRTUAL_PIPELINE),
-        (10, field::parallelism::EXPERT),
-        (11, field::parallelism::EXPERT_TENSOR),
-        (13, field::batch::MICRO_BATCH_SIZE),
-    ];
-    for (at, field) in degrees {
-        if let Some(value) = number(at) {
+    let Some(row) = Row::of(recipe, given) else { return false };
+    for (at, field) in DEGREES {
+        if let Some(value) = row.number(at) {
             claims.assume(field, value, SOURCE);
-        } else if cell(at) == Some(DIFFERS) {
+        } else if row.differs(at) {
             open_at_its_leanest(field.erased(), claims);
         }
     }
     let gpus = given(&["num_gpus", "ng"]).and_then(|number| number.parse::<u64>().ok());
-    if let (Some(sequences), Some(of)) = (number(12), number(5).filter(|of| *of > 0)) {
+    if let (Some(sequences), Some(of)) = (row.number(12), row.number(5).filter(|of| *of > 0)) {
         let scaled = sequences.saturating_mul(gpus.unwrap_or(of)) / of;
         claims.assume(field::batch::GLOBAL_BATCH_SIZE, scaled.max(1), SOURCE);
     }
+    of_all_rows(recipe, claims);
+    let sharding = if row.cell(14) == Some("fsdp") { Sharding::FSDP } else { Sharding::DistributedOptimizer };
+    claims.assume(field::parallelism::SHARDING, sharding, SOURCE);
+    let offloads = row.number(15).is_some_and(|layers| layers > 0);
+    if offloads && !claims.knows(field::offload::ACTIVATIONS) {
+        megatron_core::offloads_some_layers(claims);
+    }
+    claims.assume(field::offload::ACTIVATIONS, offloads, SOURCE);
+    if row.differs(16) || row.differs(17) {
+        claims.open(field::RECOMPUTE, Recompute::Full);
+    } else {
+        recomputed(row.number(16).unwrap_or(0), row.cell(17), claims);
+    }
+    let dispatcher = match row.cell(18) {
+        Some(DIFFERS) => return true,
+        Some("deepep") => Dispatcher::DeepEP,
+        Some("hybridep") => Dispatcher::HybridEP,
+        _ => Dispatcher::AllToAll,
+    };
+    claims.assume(field::parallelism::DISPATCHER, dispatcher, SOURCE);
+    true
+}
+
+/// Claims what the recipes set by the model's name, or all alike.
+fn of_all_rows(recipe: &str, claims: &mut Claims) {
     if let Some((_, length)) = LENGTHS.iter().find(|(begin, _)| recipe.starts_with(begin)) {
         claims.assume(field::batch::SEQUENCE_LENGTH, *length, SOURCE);
     }
     let tensor = claims.get(field::parallelism::TENSOR);
     claims.assume(field::parallelism::SEQUENCE, tensor.is_some_and(|degree| degree > 1), SOURCE);
-    let sharding = if cell(14) == Some("fsdp") { Sharding::FSDP } else { Sharding::DistributedOptimizer };
-    claims.assume(field::parallelism::SHARDING, sharding, SOURCE);
     claims.assume(field::GRADIENT_PRECISION, Precision::BF16, SOURCE);
     claims.assume(field::LOSS, Loss::InPlace, SOURCE);
     if EXPERTS.iter().any(|begin| recipe.starts_with(begin)) {
@@ -98,23 +143,6 @@ pub(super) fn assume(recipe: &str, arguments: &Arguments, claims: &mut Claims) -
     if recipe == "deepseek_v3" {
         claims.assume(field::OPTIMIZER_PRECISION, Precision::BF16, SOURCE);
     }
-    let offloads = number(15).is_some_and(|layers| layers > 0);
-    if offloads && !claims.knows(field::offload::ACTIVATIONS) {
-        megatron_core::offloads_some_layers(claims);
-    }
-    claims.assume(field::offload::ACTIVATIONS, offloads, SOURCE);
-    if [16, 17].into_iter().any(|at| cell(at) == Some(DIFFERS)) {
-        claims.open(field::RECOMPUTE, Recompute::Full);
-    } else {
-        recomputed(number(16).unwrap_or(0), cell(17), claims);
-    }
-    match cell(18) {
-        Some(DIFFERS) => {}
-        Some("deepep") => claims.assume(field::parallelism::DISPATCHER, Dispatcher::DeepEP, SOURCE),
-        Some("hybridep") => claims.assume(field::parallelism::DISPATCHER, Dispatcher::HybridEP, SOURCE),
-        _ => claims.assume(field::parallelism::DISPATCHER, Dispatcher::AllToAll, SOURCE),
-    }
-    true
 }
 
 /// Whole layers, or modules, that are computed again.

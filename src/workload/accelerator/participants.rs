@@ -106,8 +106,8 @@ impl<'a> Participants<'a> {
     ) -> Self {
         let all = || Self::all(requests);
         let Some(launch) = launch else { return all() };
-        let is_own = |request: &Request<'_>| launch.group.as_deref() == Some(request.path);
-        let Some(own) = requests.iter().find(|request| is_own(request)) else { return all() };
+        let is_own = |request: &&Request<'_>| launch.group.as_deref() == Some(request.path);
+        let Some(own) = requests.iter().find(is_own) else { return all() };
         let is_ray = |launch: &Launch| launch.target == Target::Program("ray start".into());
         if launch.reaches_others() || launches.iter().any(is_ray) {
             return all();
@@ -127,31 +127,10 @@ impl<'a> Participants<'a> {
         if nodes(launch).is_some_and(|nodes| own.pods == Some(nodes)) {
             return Self { requests: vec![within], ..Self::default() };
         }
-        let is_silent = |request: &Request<'_>| {
-            let mut there = launches.iter().filter(|other| other.group.as_deref() == Some(request.path));
-            there.all(|other| other.target == Target::Unknown)
-        };
-        let mut counted = requests.iter().filter(|request| is_own(request) || is_silent(request));
-        let counted = counted.try_fold(0u64, |sum, request| sum.checked_add(request.pods?));
-        let counts_silent = counted.is_some() && nodes(launch) == counted;
-        let takes_part = |request: &Request<'_>| {
-            let mut there = launches.iter().filter(|l| l.group.as_deref() == Some(request.path)).peekable();
-            if is_own(request) {
-                TakesPart::Surely
-            } else if component(request.path) != component(own.path) {
-                TakesPart::No
-            } else if counts_silent && is_silent(request) {
-                TakesPart::Surely
-            } else if there.peek().is_none() {
-                if has_gap { TakesPart::Perhaps } else { TakesPart::No }
-            } else if there.clone().any(|other| other.runs_the_same(launch)) {
-                TakesPart::Surely
-            } else if there.all(serves) {
-                TakesPart::No
-            } else {
-                TakesPart::Perhaps
-            }
-        };
+        let groups = Groups { own, launch, launches, has_gap };
+        let counts_silent =
+            groups.count_with_silent(requests).is_some_and(|pods| nodes(launch) == Some(pods));
+        let takes_part = |request| groups.takes_part(request, counts_silent);
         let taking: Vec<TakesPart> = requests.iter().map(takes_part).collect();
         let that = |wanted: &[TakesPart]| {
             let pairs = requests.iter().zip(&taking).filter(|(_, takes)| wanted.contains(takes));
@@ -166,6 +145,56 @@ impl<'a> Participants<'a> {
             format!("{idle} group{s} of pods with accelerators take no part in the training")
         });
         Self { requests: surely, at_most, warning }
+    }
+}
+
+/// The groups of pods beside the one whose launch trains.
+struct Groups<'r> {
+    own: &'r Request<'r>,
+    launch: &'r Launch,
+    launches: &'r [Launch],
+    /// Whether a command may be unread.
+    has_gap: bool,
+}
+
+impl Groups<'_> {
+    /// Whether a group takes part in the training. With `counts_silent` the launch counts on the groups without a
+    /// readable command.
+    fn takes_part(&self, request: &Request<'_>, counts_silent: bool) -> TakesPart {
+        let mut there = self.launches_of(request).peekable();
+        if self.is_own(request) {
+            TakesPart::Surely
+        } else if component(request.path) != component(self.own.path) {
+            TakesPart::No
+        } else if counts_silent && self.is_silent(request) {
+            TakesPart::Surely
+        } else if there.peek().is_none() {
+            if self.has_gap { TakesPart::Perhaps } else { TakesPart::No }
+        } else if there.clone().any(|other| other.runs_the_same(self.launch)) {
+            TakesPart::Surely
+        } else if there.all(serves) {
+            TakesPart::No
+        } else {
+            TakesPart::Perhaps
+        }
+    }
+
+    /// The pods of the own group and of those without a readable command.
+    fn count_with_silent(&self, requests: &[Request<'_>]) -> Option<u64> {
+        let mut counted = requests.iter().filter(|request| self.is_own(request) || self.is_silent(request));
+        counted.try_fold(0u64, |sum, request| sum.checked_add(request.pods?))
+    }
+
+    fn is_own(&self, request: &Request<'_>) -> bool {
+        self.launch.group.as_deref() == Some(request.path)
+    }
+
+    fn is_silent(&self, request: &Request<'_>) -> bool {
+        self.launches_of(request).all(|other| other.target == Target::Unknown)
+    }
+
+    fn launches_of(&self, request: &Request<'_>) -> impl Iterator<Item = &Launch> + Clone {
+        self.launches.iter().filter(|launch| launch.group.as_deref() == Some(request.path))
     }
 }
 

@@ -1,0 +1,179 @@
+//! Programs of people's own on Transformers, TRL, PEFT and Unsloth, read from their Python text.
+//!
+//! The calls of a program become the settings that options and configuration files have elsewhere:
+//!
+//! | call | settings |
+//! | --- | --- |
+//! | `TrainingArguments(…)`, `SFTConfig(…)` and the other configurations of TRL | the keyword arguments, under their names |
+//! | `AutoModelForCausalLM.from_pretrained("id", …)`, `FastLanguageModel.from_pretrained(…)` | the model, its format, its bits, the attention's kernel, Unsloth's length |
+//! | `BitsAndBytesConfig(…)`, if a model is loaded with it | the bits |
+//! | `LoraConfig(…)`, `FastLanguageModel.get_peft_model(model, …)` | adapters, their rank and layers |
+//! | `SFTTrainer(…)`, `Trainer(…)` | the model by name, its bits, the adapters, the length and the packing of TRL before 0.13 |
+//! | `model.gradient_checkpointing_enable()`, `prepare_model_for_kbit_training(model)` | checkpointing |
+//!
+//! [`super::departures`] are the programs whose settings do not tell what is trained.
+//!
+//! A program without a trainer is read if it has a loop of its own ([`super::training_loop`]).
+//!
+//! A value that does not follow from literals is [`unknown`]: it is given, and its field stays open. So is a setting that
+//! two calls give differently, and one that the program may change later. An argument of these calls that is none of the
+//! settings above is a word like an option that no reader asks for: its name tells which fields it opens. Arguments that
+//! are not known at all (`SFTTrainer(**settings)`) leave the adapters and the bits open.
+//!
+//! The program is read as a whole. So adapters that it does not make are not there, unless it imports a module of its
+//! own: that module may make them.
+//!
+//! Read from the signatures of Transformers 4.57.1, TRL 0.24.0, PEFT 0.17.1 and Unsloth 2025.10. TRL's trainers take
+//! `quantization_config` since f2cd57710 (July 2026: `sft_trainer.py`, `dpo_trainer.py`, `grpo_trainer.py`,
+//! `reward_trainer.py`), and `model_init_kwargs` of their configurations goes to `from_pretrained`.
+
+mod calls;
+mod claims;
+mod packages;
+mod trained;
+
+use serde_json::{Map, Value as Json, json};
+
+use self::calls::{CallSettings, loads_unsloth};
+pub(super) use self::claims::read;
+use self::packages::has_own_modules;
+use self::trained::{Trained, made};
+use super::{departures, lightning, training_loop};
+use crate::command::Launch;
+use crate::frameworks::reading::config::Config;
+use crate::job::{Cause, Objective};
+use crate::python::{Program, Value};
+
+/// The classes that load a classifier.
+const CLASSIFIERS: &[&str] = &["AutoModelForSequenceClassification", "AutoModelForTokenClassification"];
+
+/// A value that is given and not known. No setting has such a value, so its field stays open.
+fn unknown() -> Json {
+    json!([null])
+}
+
+/// What a program says, as settings.
+pub(super) struct Said {
+    /// Its settings, as a configuration.
+    pub(super) settings: Config,
+    /// The options that it declares, with their defaults.
+    pub(super) declared: Config,
+    /// The objective, if it is not the next token's alone.
+    pub(super) objective: Option<Objective>,
+    /// Whether its trainer has an objective that is not read.
+    pub(super) other_trainer: bool,
+    /// Whether Ray starts a process for each device.
+    pub(super) by_ray: bool,
+    /// Whether it pads every sample to the longest length.
+    pub(super) pads: bool,
+    /// Whether it uses TRL's defaults.
+    pub(super) is_trl: bool,
+    /// Whether it may train adapters that are not read.
+    pub(super) may_adapt: bool,
+    /// Why the estimate does not cover what it does to its model or its optimizer.
+    pub(super) departs: Option<Cause>,
+    /// Whether it takes `TrainingArguments` from the command line.
+    pub(super) parses_options: bool,
+    /// Whether Unsloth loads its model.
+    pub(super) is_unsloth: bool,
+    /// Whether it has a training loop of its own.
+    pub(super) is_loop: bool,
+}
+
+impl Said {
+    /// Whether its text alone tells the model.
+    fn names_its_model(&self) -> bool {
+        self.settings.tree.get("model_name_or_path").is_some_and(Json::is_string)
+    }
+
+    /// The settings whose values are unknown, and the others.
+    fn settings_apart(&self) -> (Config, Config) {
+        let keys = self.settings.tree.as_object().into_iter().flatten();
+        let (unknown, known): (Map<_, _>, Map<_, _>) =
+            keys.map(|(key, value)| (key.clone(), value.clone())).partition(|(_, value)| *value == unknown());
+        let part = |keys| Config { tree: Json::Object(keys), ..self.settings.clone() };
+        (part(unknown), part(known))
+    }
+}
+
+/// What the program of a launch says, if it trains with a trainer or a loop that is read.
+pub(super) fn of(launch: &Launch) -> Option<Said> {
+    let script = launch.script.as_ref()?;
+    let program = script.program.as_ref()?;
+    let trained = Trained::find(program)?;
+    let settings = settings(launch, program, &trained);
+    let classifies = made(program).any(|call| {
+        CLASSIFIERS.iter().any(|class| call.function.ends_with(&format!("{class}.from_pretrained")))
+    });
+    let objective = trained.named_objective().or(classifies.then_some(Objective::Classification));
+    let makes_adapters = || made(program).any(|call| call.name().contains("Peft"));
+    Some(Said {
+        is_trl: trained.is_trl(),
+        by_ray: trained.by_ray,
+        pads: !trained.is_trl() && pads(program),
+        may_adapt: !settings.contains_key("use_peft") && (has_own_modules(program) || makes_adapters()),
+        departs: departures::cause(program),
+        parses_options: made(program).any(|call| matches!(call.name(), "HfArgumentParser" | "TrlParser")),
+        is_unsloth: made(program).any(loads_unsloth),
+        is_loop: trained.is_loop(),
+        settings: Config::new(script.source.clone(), Json::Object(settings)),
+        declared: Config::new(script.source.clone(), Json::Object(declared(program))),
+        other_trainer: trained.has_other_objective(),
+        objective: objective.filter(|objective| *objective != Objective::Supervised),
+    })
+}
+
+/// The settings that the calls of a program give.
+fn settings(launch: &Launch, program: &Program, trained: &Trained<'_>) -> Map<String, Json> {
+    let mut settings = CallSettings::new(program);
+    for call in made(program) {
+        if trained.has_settings(call) {
+            settings.trainer(call);
+        } else {
+            settings.read(call);
+        }
+    }
+    if program.sets.contains("quantization_config") {
+        settings.quantized_elsewhere();
+    }
+    if trained.is_loop() {
+        training_loop::settings(program, |key, value| settings.put(key, value));
+    }
+    if let Some(trainer) = trained.lightning {
+        lightning::settings(program, trainer, |key, value| settings.put(key, value));
+        // Options may go to the trainer, too.
+        if launch.arguments.words().iter().any(|word| word.text.contains("strategy")) {
+            settings.put(training_loop::WRAPPER, &Value::Unknown);
+        }
+    }
+    // TRL's trainers tokenize themselves.
+    if !trained.is_trl() && !trained.is_loop() {
+        for length in made(program).filter_map(training_loop::length) {
+            settings.put("max_seq_length", length);
+        }
+    }
+    settings.into_keys()
+}
+
+/// Whether every call that tokenizes pads the samples to the longest length.
+fn pads(program: &Program) -> bool {
+    let mut tokenizing = made(program).filter(|call| training_loop::length(call).is_some()).peekable();
+    tokenizing.peek().is_some() && tokenizing.all(training_loop::pads)
+}
+
+/// The defaults of the options that a program declares with argparse, and of the fields of its data classes.
+fn declared(program: &Program) -> Map<String, Json> {
+    let defaults = program.calls.iter().filter(|call| call.name() == "add_argument").filter_map(|call| {
+        let name = call.positional.iter().find_map(|name| match name {
+            Value::Plain(Json::String(name)) => name.strip_prefix("--"),
+            _ => None,
+        })?;
+        match call.named.get("default")? {
+            Value::Plain(Json::Null) => None,
+            Value::Plain(value) => Some((name.replace('-', "_"), value.clone())),
+            _ => None,
+        }
+    });
+    let fields = program.fields.iter().map(|(name, default)| (name.clone(), default.clone()));
+    fields.chain(defaults).collect()
+}
