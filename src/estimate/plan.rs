@@ -10,7 +10,7 @@ use crate::job::{
     Attention, Dispatcher, LayerKernels, Loss, Objective, Optimizer, OptimizerImplementation, Placement,
     Precision, Recompute, Schedule, Sharding,
 };
-use crate::model::{Block, LayerParameters, Parameters, Shape};
+use crate::model::{Block, LayerParameters, Mixer, Parameters, Shape};
 use crate::units::Bytes;
 
 /// A complete plan of a training job.
@@ -58,10 +58,14 @@ pub struct Plan {
     pub micro_batch: u64,
     /// Tokens per sequence, `s`.
     pub sequence: u64,
+    /// Tokens of a sequence that an encoder reads; the sequence is then the decoder's. Zero without an encoder.
+    pub source: u64,
     /// Tokens of a typical sequence, or `s` if that is not known.
     pub typical_sequence: u64,
     /// Whether sequences differ in length from step to step.
     pub varying_lengths: bool,
+    /// What a step keeps for each sample, if the layers are not listed.
+    pub sample_activations: Bytes,
     /// Microbatches per step, `m`.
     pub micro_batches: u64,
     /// The computation's number format.
@@ -267,9 +271,9 @@ impl Targets {
                 "qkv_proj" | "query_key_value" | "linear_qkv" | "c_attn" => {
                     (targets.query, targets.key, targets.value) = (true, true, true);
                 }
-                "o_proj" | "out_proj" | "linear_proj" | "wo" | "dense" => targets.output = true,
-                "gate_proj" | "w1" => targets.gate = true,
-                "up_proj" | "w3" | "fc1" | "c_fc" => targets.up = true,
+                "o_proj" | "out_proj" | "linear_proj" | "o" | "wo" | "dense" => targets.output = true,
+                "gate_proj" | "w1" | "wi_0" => targets.gate = true,
+                "up_proj" | "w3" | "fc1" | "c_fc" | "wi" | "wi_1" => targets.up = true,
                 "gate_up_proj" | "linear_fc1" => (targets.gate, targets.up) = (true, true),
                 "down_proj" | "w2" | "fc2" | "linear_fc2" => targets.down = true,
                 _ => return Self::ALL,
@@ -315,6 +319,11 @@ impl Plan {
     /// Tokens of one microbatch on one rank, `T = s·b/c`, over all sequences of its samples.
     pub fn tokens(&self) -> u64 {
         self.sequence.saturating_mul(self.sequences()).div_ceil(self.context.max(1))
+    }
+
+    /// Tokens that an encoder reads of one microbatch on one rank.
+    pub fn source_tokens(&self) -> u64 {
+        self.source.saturating_mul(self.sequences()).div_ceil(self.context.max(1))
     }
 
     /// Sequences of one microbatch.
@@ -486,16 +495,23 @@ impl RankParameters {
             dense: sum(&[layers, outer.div_ceil(t), prediction, if trained { towers } else { 0 }]),
             experts: experts.saturating_add(prediction_experts),
             frozen_towers: if trained { 0 } else { towers },
-            linear: layers.saturating_add(experts),
+            // Layers that are not listed are linear, too.
+            linear: sum(&[layers, experts, if plan.shape.is_unlisted() { counted.further } else { 0 }]),
             adapters: plan.adapters.as_ref().map_or(0, |adapters| {
-                adapters_of_layer(&plan.shape, adapters, t).saturating_mul(stage.layers())
+                let of_kind = |(block, count): (Block, u64)| {
+                    adapters_of_layer(&plan.shape, block, adapters, t).saturating_mul(count)
+                };
+                stage.kinds(&plan.shape).map(of_kind).fold(0, u64::saturating_add)
             }),
         }
     }
 }
 
 /// Adapter parameters of one layer on one rank: `Σ r·(d_in + d_out)`. `t` divides one side of each matrix.
-fn adapters_of_layer(shape: &Shape, adapters: &Adapters, t: u64) -> u64 {
+fn adapters_of_layer(shape: &Shape, block: Block, adapters: &Adapters, t: u64) -> u64 {
+    if block.is_unlisted() {
+        return adapters.rank.saturating_mul(shape.adapter_width.unwrap_or(0));
+    }
     let (h, q, k) = (shape.hidden, shape.query_width(), shape.key_width());
     let f = shape.experts.as_ref().map_or(shape.ffn, |e| e.ffn.saturating_mul(e.count));
     let targets = adapters.targets;
@@ -508,11 +524,13 @@ fn adapters_of_layer(shape: &Shape, adapters: &Adapters, t: u64) -> u64 {
     });
     let column = |on: bool, out: u64| if on { h.saturating_add(out.div_ceil(t)) } else { 0 };
     let row = |on: bool, input: u64| if on { input.div_ceil(t).saturating_add(h) } else { 0 };
+    // A decoder's layer beside an encoder has attention twice.
+    let attentions = if block.mixer == Some(Mixer::Decoder) { 2 } else { 1 };
+    let attention =
+        [column(targets.query, q), column(targets.key, k), column(targets.value, k), row(targets.output, q)];
+    let attention = attention.iter().fold(0u64, |sum, width| sum.saturating_add(*width));
     let widths = [
-        column(targets.query, q),
-        column(targets.key, k),
-        column(targets.value, k),
-        row(targets.output, q),
+        attention.saturating_mul(attentions),
         column(targets.gate && shape.gated, f),
         column(targets.up, f),
         row(targets.down, f),

@@ -10,6 +10,7 @@ mod bionemo;
 mod colossalai;
 mod deepspeed;
 mod deepspeed_chat;
+mod diffusion;
 mod easyr1;
 #[cfg(test)]
 mod effects;
@@ -143,6 +144,7 @@ pub(crate) static READERS: &[Reader] = &[
     reader!("NeMo-RL", nemo_rl).knows(&[&nemo_rl::list::LIST]),
     reader!("Kubeflow's trainer", kubeflow).knows(&[&torchtune::list::LIST]),
     reader!("neuronx-distributed", neuronx),
+    reader!("diffusers, sd-scripts", diffusion),
     reader!("Alpaca, QLoRA and their like", published_scripts),
     reader!("Hugging Face Trainer, TRL", hugging_face)
         .knows(hugging_face::LISTS)

@@ -288,8 +288,11 @@ group! {
         attention_dropout: Decimal as percent_or_zero,
         /// The kinds of layers, one letter a layer, repeated: * attention, S attention over a window, X attention to a
         /// tower's tokens, G Gated DeltaNet, K Kimi Delta Attention, L lightning attention, M a state space, H attention
-        /// and a state space, C a short convolution, - a feed-forward network alone, E experts alone.
+        /// and a state space, C a short convolution, B an encoder's layer, D a decoder's with attention to the encoder's
+        /// tokens, N a network whose layers are not listed, - a feed-forward network alone, E experts alone.
         layer_pattern: LayerPattern,
+        /// The tokens that an encoder reads of every sample, where the model fixes them: 1500 in Whisper.
+        encoder_length: u32 where 1..=134_217_728,
         /// The tokens that attention over a window sees.
         sliding_window: u32 where 1..=134_217_728,
         /// Whether attention's output is gated, by a projection as wide as the queries'.
@@ -304,6 +307,10 @@ group! {
         tower_parameters: Count,
         /// Parameters that none of the dimensions gives, such as embeddings of each layer.
         further_parameters: Count,
+        /// Inputs and outputs of all layers that have adapters, added up, where no dimension gives them.
+        adapter_width: u32 where 1..=1_000_000_000,
+        /// What a step keeps for each sample, where no layers are listed, as a quantity like 8Gi.
+        sample_activations: String as quantity,
         /// Attention over all tokens, where its sizes differ from those of attention over a window.
         global_attention: GlobalAttention as group,
         /// Multi-head latent attention's ranks and sizes.
@@ -428,6 +435,8 @@ group! {
         global_batch_size: u32 where 1..=2_147_483_647,
         /// The most tokens of a sequence.
         sequence_length: u32 where 1..=134_217_728,
+        /// The most tokens of a sequence that an encoder reads. The sequence length is then the decoder's.
+        source_length: u32 where 1..=134_217_728,
         /// The typical number of tokens of a sequence, if it is smaller.
         typical_sequence_length: u32 where 1..=134_217_728,
         /// Whether short samples are packed into full sequences.

@@ -11,6 +11,9 @@
 //! | `M` | a state space: Mamba or Mamba-2 |
 //! | `H` | attention and a state space side by side |
 //! | `C` | a short convolution |
+//! | `B` | an encoder's: attention over all tokens of the input, in both directions |
+//! | `D` | a decoder's beside an encoder: attention over the output, then attention to the encoder's tokens |
+//! | `N` | a network whose layers are not listed, such as one for images: only its parameters are counted |
 //! | `-` | a feed-forward network alone |
 //! | `E` | experts alone |
 //!
@@ -20,7 +23,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The letters of a pattern.
-pub const LETTERS: &str = "*SXGKLMHC-E";
+pub const LETTERS: &str = "*SXGKLMHCBDN-E";
 /// The longest pattern.
 const LONGEST: usize = 512;
 
@@ -66,7 +69,7 @@ impl schemars::JsonSchema for LayerPattern {
             "type": "string",
             "minLength": 1,
             "maxLength": 512,
-            "pattern": r"^[*SXGKLMHCE-]+$",
+            "pattern": r"^[*SXGKLMHCBDNE-]+$",
         })
     }
 }

@@ -80,8 +80,9 @@ words! {
     Activation { SwiGLU = ["swiglu", "silu", "geglu"], GELU = ["gelu", "relu"] }
 }
 words! {
-    /// How positions enter: computed, or a learned table of sequence length × hidden size.
-    Positions { Rotary = ["rotary", "rope"], Learned = ["learned", "absolute"] }
+    /// How positions enter: computed, a learned table of sequence length × hidden size, or a learned number for each
+    /// distance, which attention adds to its scores.
+    Positions { Rotary = ["rotary", "rope"], Learned = ["learned", "absolute"], Relative = ["relative"] }
 }
 words! {
     /// The normalization layer: one vector of weights, or weights and biases.

@@ -67,17 +67,21 @@ pub(super) fn counted(
     }
 }
 
-/// How long the job takes. `None` if the accelerator's speed is unknown, or if the objective has work that is not
-/// counted: generation, and the forward passes of other models.
+/// How long the job takes. `None` if the accelerator's speed is unknown, or if the job has work that is not
+/// counted: generation, the forward passes of other models, an encoder's tokens, layers that are
+/// not listed.
 pub(super) fn duration(
     job: &TrainingJob,
     estimate: &Estimate,
     capacity: &Capacity<'_>,
     rules: &Rules,
 ) -> Option<Duration> {
-    let is_plain = ObjectiveProfile::of(estimate.assumed.likely.objective).is_plain();
-    let machine = machine(job, capacity, rules).filter(|_| is_plain)?;
-    duration::duration(job, &estimate.assumed.likely, estimate.running(), machine)
+    let likely = &estimate.assumed.likely;
+    let is_counted = ObjectiveProfile::of(likely.objective).is_plain()
+        && !likely.shape.has_encoder()
+        && !likely.shape.is_unlisted();
+    let machine = machine(job, capacity, rules).filter(|_| is_counted)?;
+    duration::duration(job, likely, estimate.running(), machine)
 }
 
 /// The assumed utilization, as an input. `None` if the job gives it.

@@ -22,6 +22,10 @@ pub(super) fn room(
     fits: impl Fn(&TrainingJob) -> Option<Bytes>,
 ) -> Vec<Room> {
     let plan = &estimate.assumed.likely;
+    // What is kept for a sample is not known.
+    if plan.shape.is_unlisted() {
+        return Vec::new();
+    }
     let positions = job.model.as_ref().and_then(|model| model.max_positions).map_or(u64::MAX, u64::from);
     let global = job.batch.as_ref().and_then(|batch| batch.global_batch_size).map_or(u64::MAX, u64::from);
     let most = (global / plan.data.max(1)).max(1);

@@ -30,12 +30,19 @@ pub enum Mixer {
     Parallel,
     /// A gated short convolution.
     Convolution,
+    /// Attention over all tokens that an encoder reads.
+    Encoder,
+    /// Attention over the tokens of a decoder, then attention to those of its encoder.
+    Decoder,
 }
 
 impl Mixer {
     /// Whether it has attention with a softmax.
     pub fn attends(self) -> bool {
-        matches!(self, Self::Attention | Self::Window | Self::Cross | Self::Parallel)
+        matches!(
+            self,
+            Self::Attention | Self::Window | Self::Cross | Self::Parallel | Self::Encoder | Self::Decoder
+        )
     }
 }
 
@@ -61,6 +68,11 @@ impl Block {
     /// A plain decoder's layer.
     pub const fn plain(channel: Channel) -> Self {
         Self { mixer: Some(Mixer::Attention), channel: Some(channel) }
+    }
+
+    /// Whether it stands for layers that are not listed.
+    pub fn is_unlisted(self) -> bool {
+        self == Self::default()
     }
 
     /// Whether the layer has experts.
@@ -162,6 +174,7 @@ impl Blocks {
 /// The layer of a letter. `behind`: what follows a mixer.
 fn block(letter: char, behind: Option<Channel>) -> Block {
     let mixer = match letter {
+        'N' => return Block::default(),
         '-' => return Block { mixer: None, channel: Some(Channel::Dense) },
         'E' => return Block { mixer: None, channel: Some(Channel::Experts) },
         'S' => Mixer::Window,
@@ -172,6 +185,8 @@ fn block(letter: char, behind: Option<Channel>) -> Block {
         'M' => Mixer::StateSpace,
         'H' => Mixer::Parallel,
         'C' => Mixer::Convolution,
+        'B' => Mixer::Encoder,
+        'D' => Mixer::Decoder,
         _ => Mixer::Attention,
     };
     Block { mixer: Some(mixer), channel: behind }
@@ -230,7 +245,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn the_stages_of_a_pattern_hold_each_layer_once(
-            letters in "[*SXGKLMHCE-]{1,9}", layers in 1u64..200, cut in 0u64..200,
+            letters in "[*SXGKLMHCBDE-]{1,9}", layers in 1u64..200, cut in 0u64..200,
         ) {
             let blocks = Blocks::of(&pattern(&letters), layers, true, Some(&DenseLayers::Count(1)));
             let cut = cut.min(layers);

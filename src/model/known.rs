@@ -126,6 +126,11 @@ impl Known {
         TrainingJob { model: Some(self.model.clone()), ..TrainingJob::default() }.values()
     }
 
+    /// Whether it has an encoder, whose tokens its decoder attends to.
+    pub fn has_encoder(&self) -> bool {
+        self.model.layer_pattern.as_ref().is_some_and(|pattern| pattern.letters().contains('B'))
+    }
+
     /// The number of parameters.
     pub fn count(&self) -> u64 {
         Shape::complete(&self.model, 2048, 32_000, 1.0).map_or(0, |shape| Parameters::of(&shape).total)

@@ -6,7 +6,8 @@
 //!                  + h(r_kv+d_r) + r_kv + r_kv·a(d_n+d_v) + a·d_v·h
 //! feed-forward     (3 gated | 2 plain)·h·f      (+ f (2f gated) + h biases)
 //! experts          E·(3|2)·h·f_m + router h·E + (3|2)·h·f_shared    (latent: E·(3|2)·l·f_m, and 2·h·l into and out of it)
-//! norms            2·h a layer (LayerNorm 4·h), + 2·d with query-key normalization; h in a layer of one part
+//! decoder's layer  attention twice, of the output and of the encoder's tokens, where there is an encoder
+//! norms            2·h a layer (LayerNorm 4·h), + 2·d with query-key normalization; h in a layer of one part, 3·h in such a decoder's
 //! model            Σ layers + V·h (+ V·h untied) + S·h learned positions + h (LayerNorm 2·h) + towers + further
 //! ```
 //!
@@ -150,7 +151,12 @@ pub(super) fn sum(parts: &[u64]) -> u64 {
 fn layer(shape: &Shape, block: Block) -> LayerParameters {
     let norm = if shape.layer_norm { 2 * shape.hidden } else { shape.hidden };
     let norms = norm * if shape.output_norm { 2 } else { 1 };
-    let parts = u64::from(block.mixer.is_some()) + u64::from(block.channel.is_some());
+    let mixers = match block.mixer {
+        None => 0,
+        Some(Mixer::Decoder) => 2,
+        Some(_) => 1,
+    };
+    let parts = mixers + u64::from(block.channel.is_some());
     let mixer = block.mixer.map_or_else(LayerParameters::default, |mixer| mixer_of(shape, mixer));
     let channel = match (block.channel, &shape.experts) {
         (Some(Channel::Experts), Some(_)) => experts(shape),
@@ -170,7 +176,8 @@ fn layer(shape: &Shape, block: Block) -> LayerParameters {
 
 fn mixer_of(shape: &Shape, mixer: Mixer) -> LayerParameters {
     match mixer {
-        Mixer::Attention | Mixer::Window | Mixer::Cross => attention(shape, mixer),
+        Mixer::Attention | Mixer::Window | Mixer::Cross | Mixer::Encoder => attention(shape, mixer),
+        Mixer::Decoder => attention(shape, mixer).and(attention(shape, mixer)),
         Mixer::Parallel => attention(shape, Mixer::Attention).and(mixers::state_space(shape)),
         Mixer::StateSpace => mixers::state_space(shape),
         Mixer::GatedDelta => mixers::gated_delta(shape),

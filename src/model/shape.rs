@@ -52,6 +52,10 @@ pub struct Shape {
     pub latent: Option<LatentAttention>,
     /// The kinds of layers, and their order.
     pub blocks: Blocks,
+    /// The tokens that an encoder reads of every sample, if the model fixes them.
+    pub encoder_length: Option<u64>,
+    /// Whether attention adds a learned number for each distance to its scores.
+    pub relative_positions: bool,
     /// The tokens that attention over a window sees.
     pub window: Option<u64>,
     /// Whether attention's output is gated, by a projection as wide as the queries'.
@@ -65,6 +69,8 @@ pub struct Shape {
     pub state_space: StateSpace,
     /// Tokens that a short convolution sees.
     pub convolution: u64,
+    /// Inputs and outputs of all layers that have adapters, if no dimension gives them.
+    pub adapter_width: Option<u64>,
     /// Parameters of towers.
     pub towers: u64,
     /// Parameters that no dimension gives.
@@ -241,6 +247,8 @@ impl Shape {
                 value: latent.value_head_size.map_or(head_size, bounded),
             }),
             blocks: Self::blocks(model, layers),
+            encoder_length: model.encoder_length.map(bounded),
+            relative_positions: model.positions == Some(Positions::Relative),
             window: model.sliding_window.map(u64::from),
             gated_attention: model.gated_attention.unwrap_or(false),
             global: model.global_attention.as_ref().map(|global| {
@@ -251,6 +259,7 @@ impl Shape {
             linear: Self::linear(model, heads, head_size),
             state_space: Self::state_space(model, hidden),
             convolution: model.short_convolution.map_or(3, bounded),
+            adapter_width: model.adapter_width.map(u64::from),
             towers: model.tower_parameters.map_or(0, |count| count.0.min(LARGEST)),
             further: model.further_parameters.map_or(0, |count| count.0.min(LARGEST)),
             prediction_layers: model.multi_token_prediction_layers.map_or(0, |n| u64::from(n).min(1000)),
@@ -362,12 +371,15 @@ impl Shape {
             experts: Self::experts(model, layers, ffn),
             latent: None,
             blocks: Self::blocks(&Model { layer_pattern: None, ..model.clone() }, layers),
+            encoder_length: None,
+            relative_positions: false,
             window: None,
             gated_attention: false,
             global: None,
             linear: Self::linear(model, heads, (hidden / heads.max(1)).max(1)),
             state_space: Self::state_space(model, hidden),
             convolution: 3,
+            adapter_width: None,
             towers: 0,
             further: 0,
             prediction_layers: 0,
@@ -406,6 +418,16 @@ impl Shape {
         let dense =
             |(block, count): (Block, u64)| if block.channel == Some(Channel::Dense) { count } else { 0 };
         self.blocks.all().map(dense).sum()
+    }
+
+    /// Whether its layers are not listed, so that only its parameters are counted.
+    pub fn is_unlisted(&self) -> bool {
+        self.blocks.kinds().iter().any(|block| block.is_unlisted())
+    }
+
+    /// Whether it has an encoder, whose tokens its decoder attends to.
+    pub fn has_encoder(&self) -> bool {
+        self.blocks.kinds().iter().any(|block| block.mixer == Some(Mixer::Encoder))
     }
 
     /// Whether activations of all its parts were compared with measurements or with PyTorch's own count: a decoder of

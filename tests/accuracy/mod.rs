@@ -11,6 +11,7 @@
 mod bounds;
 mod constants;
 mod devices;
+mod encoders;
 mod evidence;
 mod host;
 mod measured;

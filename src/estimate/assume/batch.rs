@@ -6,6 +6,8 @@ use crate::estimate::plan::Plan;
 use crate::frameworks::Profile;
 use crate::frameworks::profile::defaults::SampleLengths;
 use crate::job::field;
+use crate::model::Shape;
+use crate::units::Bytes;
 
 use super::division::Division;
 
@@ -23,6 +25,12 @@ const LARGEST_MICRO_BATCH: u64 = 4;
 /// The longest sample of a batch, at its leanest. Classifiers, pairs and short instructions have about 64 tokens.
 const SHORTEST_SEQUENCE: u64 = 64;
 
+/// The memory of a device that is not known: the largest of the catalogue has less.
+const LARGEST_DEVICE: Bytes = Bytes(1 << 40);
+
+/// A batch that nothing limits may need so many times the memory of a device.
+const DEVICES: u64 = 4;
+
 /// The ratio of the longest sample to the typical one, at its leanest. The data of ms-swift have a mean of 3234 and a
 /// deviation of 2547. As a log-normal, one sample in a hundred is longer than four times the mean.
 const LONGEST_OVER_TYPICAL: u64 = 4;
@@ -32,6 +40,25 @@ pub(super) fn sequence(given: &Given<'_>) -> u64 {
     let tunes = given.named.batches.tunes || given.finetuning.rank.is_some();
     let usual = if tunes { LIKELY_SEQUENCE / 4 } else { LIKELY_SEQUENCE };
     given.batch.sequence_length.map_or(usual, u64::from).max(1)
+}
+
+/// The usual length of what an encoder reads, of a job that gives none: the positions of BART, and the most tokens of
+/// Transformers' examples.
+const LIKELY_SOURCE: u64 = 1024;
+
+/// Tokens of a sequence that an encoder reads, if the model has one.
+pub(super) fn source(given: &Given<'_>, shape: &Shape) -> u64 {
+    if !shape.has_encoder() {
+        return 0;
+    }
+    let stated = given.batch.source_length.map(u64::from);
+    shape.encoder_length.or(stated).unwrap_or(LIKELY_SOURCE).max(1)
+}
+
+/// What a step keeps for each sample of a model whose layers are not listed, if it is given.
+pub(super) fn sample_activations(given: &Given<'_>) -> Bytes {
+    let given = given.model.sample_activations.as_deref();
+    given.and_then(|text| Bytes::parse_quantity(text).ok()).unwrap_or(Bytes::ZERO)
 }
 
 /// Samples of a microbatch. It is 1 if it is not given, unless the framework's version cuts a rank's batch into as many
@@ -81,9 +108,11 @@ pub(super) fn micro_batches(
 }
 
 /// The open fields. The sequence is before the others, which depend on it.
-pub(super) fn open(given: &Given<'_>, likely: &Plan) -> [Option<Choice>; 4] {
+pub(super) fn open(given: &Given<'_>, likely: &Plan) -> [Option<Choice>; 6] {
     [
         open_sequence(given),
+        open_samples(given, likely),
+        open_source(given, likely),
         open_micro_batch(given, likely),
         open_micro_batches(given, likely),
         open_lengths(given, likely),
@@ -98,6 +127,32 @@ fn open_sequence(given: &Given<'_>) -> Option<Choice> {
         field::batch::SEQUENCE_LENGTH,
         |plan| plan.sequence = SHORTEST_SEQUENCE,
         |plan| plan.sequence = LONGEST_SEQUENCE,
+    ))
+}
+
+/// What an encoder reads may be short, also under a stated cap, unless the model pads it.
+fn open_source(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    if likely.source <= SHORTEST_SEQUENCE || likely.shape.encoder_length.is_some() {
+        return None;
+    }
+    let longest = if given.batch.source_length.is_some() { likely.source } else { LONGEST_SEQUENCE };
+    Some(choice(
+        field::batch::SOURCE_LENGTH,
+        |plan| plan.source = SHORTEST_SEQUENCE,
+        move |plan| plan.source = longest,
+    ))
+}
+
+/// Without layers, nothing tells what a step keeps: nothing, or more than the device has.
+fn open_samples(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    if !likely.shape.is_unlisted() || given.model.sample_activations.is_some() {
+        return None;
+    }
+    let all = likely.accelerator_memory.unwrap_or(LARGEST_DEVICE) * DEVICES;
+    Some(choice(
+        field::model::SAMPLE_ACTIVATIONS,
+        |_| {},
+        move |plan| plan.sample_activations = all.share(plan.micro_batch.max(1)),
     ))
 }
 

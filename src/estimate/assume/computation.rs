@@ -7,7 +7,9 @@ use crate::estimate::plan::Plan;
 use crate::frameworks::Profile;
 use crate::frameworks::profile::defaults::{UsualLoss, UsualRecompute};
 use crate::frameworks::profile::memory::Layers;
-use crate::job::{Attention, Loss, Optimizer, OptimizerImplementation, Recompute, Sharding, field};
+use crate::job::{
+    Attention, Loss, Optimizer, OptimizerImplementation, Positions, Recompute, Sharding, field,
+};
 
 /// The recomputation of the likely plan.
 pub(super) fn recompute(given: &Given<'_>, profile: &Profile, data: u64, notes: &mut Notes) -> Recompute {
@@ -40,6 +42,8 @@ pub(super) fn attention(
 ) -> Attention {
     given.job.attention.unwrap_or_else(|| {
         let fused = device.bf16 || !profile.kernels.transformer_engine;
+        // T5 adds a bias of distances, for which Transformers has had no fused kernel.
+        let fused = fused && given.model.positions != Some(Positions::Relative);
         let attention = if fused { Attention::Flash } else { Attention::Unfused };
         notes.assume(field::ATTENTION, attention);
         attention

@@ -90,6 +90,7 @@ impl Chosen {
         let kind = given.accelerator.kind.as_deref();
         let accelerator = kind.and_then(|kind| Catalogue::builtin().find(kind));
         let widths = widths::likely(given, profile, precision, sharding);
+        let source = batch::source(given, &shape);
         Plan {
             shape: trained_shape(shape, given, profile, objective, tensor),
             tensor,
@@ -114,8 +115,10 @@ impl Chosen {
                 .unwrap_or(pipeline == 1 || !matches!(profile.pipeline, Pipeline::PyTorch { .. })),
             micro_batch: self.micro_batch,
             sequence,
+            source,
             typical_sequence: batch.typical_sequence_length.map_or(sequence, u64::from).clamp(1, sequence),
             varying_lengths: profile.batches.lengths == SampleLengths::Varying && batch.packing != Some(true),
+            sample_activations: batch::sample_activations(given),
             micro_batches: self.micro_batches,
             precision,
             mixed: widths::is_mixed(given, profile, sharding, precision),

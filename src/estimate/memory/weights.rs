@@ -15,6 +15,11 @@ use super::super::states;
 use super::quantization;
 use crate::units::Bytes;
 
+/// Bytes of a frozen tower's parameter. Programs for images cast their towers to the format of the computation.
+fn of_towers(plan: &Plan) -> f64 {
+    if plan.shape.is_unlisted() { plan.widths.compute } else { plan.widths.parameter }
+}
+
 /// Weights on a rank between steps.
 pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
     let sum = |parts: &[u64]| parts.iter().fold(0u64, |sum, part| sum.saturating_add(*part));
@@ -26,7 +31,7 @@ pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.parameter)
                 + Bytes::of(rank.experts.div_ceil(n_experts), plan.widths.parameter)
                     .scale(plan.expert_padding())
-                + Bytes::of(rank.frozen_towers.div_ceil(n), plan.widths.parameter)
+                + Bytes::of(rank.frozen_towers.div_ceil(n), of_towers(plan))
         }
         Some(adapters) => {
             let all = sum(&[rank.dense, rank.experts, rank.frozen_towers]);

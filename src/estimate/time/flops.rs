@@ -137,7 +137,8 @@ fn mixer_products(shape: &Shape, mixer: Mixer) -> f64 {
     let scan = 2.0 * space.inner() as f64 * space.state as f64;
     let matrices = |parameters: LayerParameters| parameters.total() as f64;
     match mixer {
-        Mixer::Attention | Mixer::Window | Mixer::Cross => attention_of(shape, mixer),
+        Mixer::Attention | Mixer::Window | Mixer::Cross | Mixer::Encoder => attention_of(shape, mixer),
+        Mixer::Decoder => 2.0 * attention_of(shape, mixer),
         Mixer::Parallel => {
             attention_of(shape, Mixer::Attention) + matrices(mixers::state_space(shape)) + scan
         }

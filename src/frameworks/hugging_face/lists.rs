@@ -23,8 +23,19 @@ pub(in crate::frameworks) static TRANSFORMERS: List = List {
     ],
 };
 
-pub(in crate::frameworks) static EXAMPLES: List =
-    List { text: include_str!("examples.tsv"), corrections: &[] };
+pub(in crate::frameworks) static EXAMPLES: List = List {
+    text: include_str!("examples.tsv"),
+    corrections: &[
+        inert(
+            "val_max_target_length pad_to_max_length num_beams",
+            "evaluation, and padding to the limit of the length",
+        ),
+        inert("max_duration_in_seconds min_duration_in_seconds", "longer or shorter audio is left out"),
+        inert("resize_position_embeddings preprocessing_only", "positions up to the length; no training"),
+        opens("freeze_encoder", &[Subject::Trained], "the encoder is not trained"),
+        inert("freeze_feature_encoder", "only speech models with convolutions of their own have one"),
+    ],
+};
 
 pub(in crate::frameworks) static TRL: List = List {
     text: include_str!("trl.tsv"),

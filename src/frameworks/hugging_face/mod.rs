@@ -3,6 +3,7 @@
 //! | program | recognised by | defaults |
 //! | --- | --- | --- |
 //! | Transformers' examples | `run_clm.py`, `run_fim.py` | all weights, no checkpointing |
+//! | the same, for models with an encoder | `run_translation.py`, `run_summarization.py`, `run_speech_recognition_seq2seq.py` | 1024 tokens read, 128 written; of speech, 448 written |
 //! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8 with a dropout of 5 %, 512 tokens |
 //! | TRL | `trl dpo`, `trl.scripts.dpo`, `trl/scripts/dpo.py`, `examples/scripts/dpo.py`, the alignment handbook's `run_dpo.py`, `open_r1/grpo.py` | all weights, checkpointing, 1024 tokens, adapters of rank 16 with a dropout of 5 % |
 //! | fms-hf-tuning | `tuning.sft_trainer`, or `SFT_TRAINER_CONFIG_JSON_PATH` in the environment | all weights, bf16, flash attention, 4096 tokens, adapters with a dropout of 5 % |
@@ -89,6 +90,14 @@ const FURTHER: &[&str] = &[
     "warmup_ratio",
     "lr_scheduler_type",
 ];
+/// Transformers' examples for models with an encoder. Some exist without the Trainer, with the same names of options.
+const TEXT_TO_TEXT: &[&str] = &[
+    "run_translation.py",
+    "run_summarization.py",
+    "run_translation_no_trainer.py",
+    "run_summarization_no_trainer.py",
+];
+const SPEECH_TO_TEXT: &[&str] = &["run_speech_recognition_seq2seq.py"];
 const CONFIGS: &[&str] = &["config", "config_file", "config_path", "cfg"];
 /// Prefixes of flags that freeze a part of the model.
 const FREEZES: &[&str] = &["--freeze", "--unfreeze", "--tune_", "--tune-", "--train_only"];
@@ -142,7 +151,10 @@ fn whose(launch: &Launch) -> Option<Whose> {
         Some(Whose::Fms)
     } else if trl {
         Some(Whose::Trl)
-    } else if launch.runs_script(&["run_clm.py", "run_fim.py"]) {
+    } else if launch.runs_script(&["run_clm.py", "run_fim.py"])
+        || launch.runs_script(TEXT_TO_TEXT)
+        || launch.runs_script(SPEECH_TO_TEXT)
+    {
         Some(Whose::Transformers)
     } else if launch.runs_script(&["run_lora_clm.py"]) {
         Some(Whose::Habana)
@@ -251,9 +263,10 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     };
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, named);
     settings::read(FLAGS, &settings, claims);
-    if whose == Whose::Own {
+    if whose == Whose::Own || launch.runs_script(TEXT_TO_TEXT) {
         training_arguments::lengths(&settings, claims);
     }
+    written_and_read(launch, claims);
     if whose == Whose::Trl && lacks_its_file(launch, &settings) {
         own(launch, claims);
     }
@@ -324,6 +337,19 @@ fn trained(settings: &Settings<'_>, whose: Whose, claims: &mut Claims) {
         (Whose::Transformers, None) => claims.assume(field::finetuning::METHOD, Method::Full, TRAINER),
         (Whose::Trl, None) => claims.assume(field::finetuning::METHOD, Method::Full, TRL),
         (Whose::Fms, None) => claims.assume(field::finetuning::METHOD, Method::Full, FMS),
+    }
+}
+
+/// The lengths of Transformers' examples for models with an encoder. Whisper writes up to 448 tokens, by its positions.
+fn written_and_read(launch: &Launch, claims: &mut Claims) {
+    if launch.runs_script(TEXT_TO_TEXT) {
+        settings::assume(
+            &[field::batch::SOURCE_LENGTH.is(1024), field::batch::SEQUENCE_LENGTH.is(128)],
+            TRAINER,
+            claims,
+        );
+    } else if launch.runs_script(SPEECH_TO_TEXT) {
+        claims.assume(field::batch::SEQUENCE_LENGTH, 448, TRAINER);
     }
 }
 

@@ -15,6 +15,7 @@
 
 use serde_json::Value;
 
+use super::LENGTH;
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
@@ -26,6 +27,7 @@ use crate::job::{
     Attention, Cause, Field, LayerKernels, Loading, Loss, Method, Optimizer, OptimizerImplementation,
     Precision, Recompute, Sharding, field,
 };
+use crate::model::known::{self, Known};
 
 /// The arguments with the same meaning in every program.
 pub(crate) const ARGUMENTS: Table = &[
@@ -49,15 +51,27 @@ pub(crate) const ARGUMENTS: Table = &[
     &flag(&["attn_implementation", "attn_impl"], field::ATTENTION, Takes::OneOf(ATTENTION)),
 ];
 
-/// A sample of two parts, each with its own longest length.
+/// A sample of two parts, each with its own longest length. A model with an encoder reads the first with it.
 pub(crate) fn lengths(settings: &Settings<'_>, claims: &mut Claims) {
     let field = field::batch::SEQUENCE_LENGTH;
-    if claims.gives(field) {
-        return;
-    }
     let number = |names: &[&str]| settings.get(names).and_then(|setting| Some((setting.number()?, setting)));
     let source = number(&["max_source_length", "source_max_len", "max_source_len", "max_input_length"]);
     let target = number(&["max_target_length", "target_max_len", "max_target_len", "max_output_length"]);
+    let model: Option<String> = claims.get(field::model::NAME);
+    if model.as_deref().and_then(known::find).is_some_and(Known::has_encoder) {
+        let one = number(LENGTH).filter(|_| source.is_none());
+        for (part, field) in
+            [(source.or(one), field::batch::SOURCE_LENGTH), (target, field::batch::SEQUENCE_LENGTH)]
+        {
+            if let Some((tokens, setting)) = part {
+                setting.says(claims, field, tokens);
+            }
+        }
+        return;
+    }
+    if claims.gives(field) {
+        return;
+    }
     if let Some(((source, setting), (target, _))) = source.zip(target) {
         setting.says(claims, field, source.saturating_add(target));
     }

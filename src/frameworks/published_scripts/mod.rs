@@ -4,19 +4,22 @@
 //! | script | options that tell it | read from |
 //! | --- | --- | --- |
 //! | Stanford Alpaca's and `FastChat`'s `train.py`, `train_mem.py` | `data_path` | tatsu-lab/stanford_alpaca at 15b51ae, lm-sys/FastChat at 0e6d3e4 |
+//! | `LLaVA`'s `train.py`, `train_mem.py`, `train_xformers.py` | `vision_tower` | `haotian-liu/LLaVA` at c121f04 |
 //! | alpaca-lora's `finetune.py` | `base_model`, and `cutoff_len` or `val_set_size` | tloen/alpaca-lora at 0003a00 |
 //! | Platypus's `finetune.py` | `base_model` and `lr_scheduler` | arielnlee/Platypus at dc90c1a |
 //! | `qlora.py` | its name | artidoro/qlora at 7f4e95a |
 //! | `LongLoRA`'s `fine-tune.py` | `low_rank_training`, `use_full_attn` or `trainable_params` | dvlab-research/LongLoRA at d4eb344 |
 //!
 //! **Recognised** by the file's name and such an option. A copy may differ, so the values are the usual ones, and what the
-//! reader of own programs leaves open stays open. Started without a launcher on several accelerators, alpaca-lora, Platypus and
+//! reader of own programs leaves open stays open. `LLaVA`'s tower is frozen, and its images take their places among the tokens of
+//! `model_max_length`. Started without a launcher on several accelerators, alpaca-lora, Platypus and
 //! QLoRA put the layers of one model on all of them.
 
 use crate::command::{Launch, Target};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{Assignment, Attention, Method, Optimizer, Precision, Recompute, field};
+use crate::model::known;
 
 /// A published script.
 struct Script {
@@ -36,6 +39,23 @@ struct Script {
 }
 
 const SCRIPTS: &[Script] = &[
+    Script {
+        source: LLAVA,
+        files: &["train.py", "train_mem.py", "train_xformers.py"],
+        told_by: &["vision_tower"],
+        and: Some("per_device_train_batch_size"),
+        defaults: &[
+            field::finetuning::METHOD.is(Method::Full),
+            field::finetuning::TRAIN_TOWERS.is(false),
+            field::finetuning::RANK.is(64),
+            field::finetuning::DROPOUT.is(5),
+            field::batch::SEQUENCE_LENGTH.is(512),
+            field::RECOMPUTE.is(Recompute::None),
+        ],
+        targets: &["all-linear"],
+        reads: llava,
+        divides_layers: false,
+    },
     Script {
         source: "Stanford Alpaca default",
         files: &["train.py", "train_mem.py", "train_xformers.py"],
@@ -112,6 +132,16 @@ const SCRIPTS: &[Script] = &[
     },
 ];
 
+const LLAVA: &str = "LLaVA default";
+
+/// The towers of `LLaVA` and its kin: the end of the name, parameters, width. Counted from the classes of Transformers 5.24 with the
+/// published sizes: openai/CLIP's ViT-L/14, and `SigLIP`'s So400m (google-research/big_vision).
+const TOWERS: &[(&str, u64, u64)] = &[
+    ("clip-vit-large-patch14-336", 303_507_456, 1_024),
+    ("clip-vit-large-patch14", 303_179_776, 1_024),
+    ("siglip-so400m-patch14-384", 428_225_600, 1_152),
+];
+
 /// Options of forks that load their models in other ways, such as h2oGPT's.
 const FORKS: &[&str] = &["prompt_type", "train_8bit", "llama_flash_attn"];
 
@@ -154,6 +184,33 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if script.divides_layers {
         claims.layers_over_devices = Some(script.source.into());
     }
+}
+
+/// Whether it is `LLaVA`'s script, with a tower for images.
+pub(super) fn has_tower(launch: &Launch) -> bool {
+    script(launch).is_some_and(|script| script.source == LLAVA)
+}
+
+/// Adapters if they are asked for, a frozen tower, and a projection of two matrices into the language model.
+fn llava(settings: &Settings<'_>, claims: &mut Claims) {
+    if let Some(setting) = settings.get(&["lora_enable"]).filter(|setting| setting.truth() == Some(true)) {
+        let few = settings.get(&["bits"]).and_then(|bits| bits.number()).is_some_and(|bits| bits < 16);
+        let method = if few { Method::QLoRA } else { Method::LoRA };
+        setting.says(claims, field::finetuning::METHOD, method);
+    } else {
+        claims.assume(field::finetuning::METHOD, Method::Full, LLAVA);
+    }
+    let Some(setting) = settings.get(&["vision_tower"]) else { return };
+    let name = setting.text().unwrap_or_default();
+    let Some((_, tower, width)) = TOWERS.iter().find(|(end, ..)| name.trim_end_matches('/').ends_with(end))
+    else {
+        return;
+    };
+    let model = settings.text(&["model_name_or_path"]);
+    let hidden = model.as_deref().and_then(known::find).and_then(|known| known.model.hidden_size);
+    let hidden = hidden.map_or(0, u64::from);
+    let projection = hidden.saturating_mul(width.saturating_add(hidden).saturating_add(2));
+    setting.says(claims, field::model::TOWER_PARAMETERS, tower.saturating_add(projection));
 }
 
 /// Weights in 8 bits, adapters, fp16, and checkpointing by `prepare_model_for_int8_training`.

@@ -3,6 +3,7 @@
 
 use crate::command::{Launch, purpose};
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::{diffusion, published_scripts};
 use crate::job::{Cause, field};
 
 /// Whether the launch is such a training.
@@ -28,6 +29,10 @@ fn trains_on_images(launch: &Launch) -> bool {
 /// Records why it is not covered.
 pub(super) fn read(launch: &Launch, claims: &mut Claims) {
     // A reader that names the objective covers it.
-    let is_read = |cause: &Cause| claims.knows(field::OBJECTIVE) && purpose::is_an_objective(*cause);
+    let is_read = |cause: &Cause| {
+        claims.knows(field::OBJECTIVE) && purpose::is_an_objective(*cause)
+            || *cause == Cause::Diffusion && diffusion::recognises(launch)
+            || *cause == Cause::Images && published_scripts::has_tower(launch)
+    };
     claims.beyond = claims.beyond.or(why(launch).filter(|cause| !is_read(cause)));
 }

@@ -48,6 +48,8 @@ pub(super) enum Mark {
     Periods,
     /// An encoder with segments and a head for masked words.
     Encoder,
+    /// An encoder, and a decoder that attends to it.
+    EncoderDecoder,
 }
 
 /// Families with the same marks.
@@ -68,9 +70,9 @@ pub(super) fn find(model_type: &str) -> Option<&'static Family> {
 }
 
 use Mark::{
-    Biases, Encoder, EveryFourth, GatedAttention, Kimi, Latent, LayerNorm, Learned, Lightning, OutputNorm,
-    Parallel, Periods, Plain, QkvBiases, QueryKeyNorm, SharedExpert, SharedNetwork, Single, StateSpaces,
-    Tied, TwoThirds,
+    Biases, Encoder, EncoderDecoder, EveryFourth, GatedAttention, Kimi, Latent, LayerNorm, Learned,
+    Lightning, OutputNorm, Parallel, Periods, Plain, QkvBiases, QueryKeyNorm, SharedExpert, SharedNetwork,
+    Single, StateSpaces, Tied, TwoThirds,
 };
 
 const FAMILIES: &[Family] = &[
@@ -220,6 +222,12 @@ const FAMILIES: &[Family] = &[
     Family { types: &["gpt_neox"], marks: &[Plain, LayerNorm, Biases] },
     Family { types: &["stablelm"], marks: &[LayerNorm] },
     Family { types: &["falcon"], marks: &[Tied, Plain, LayerNorm] },
+    Family { types: &["t5", "mt5"], marks: &[Tied, EncoderDecoder] },
+    Family { types: &["m2m_100"], marks: &[Tied, Plain, LayerNorm, Biases, EncoderDecoder] },
+    Family {
+        types: &["bart", "mbart", "whisper"],
+        marks: &[Tied, Plain, LayerNorm, Learned, Biases, EncoderDecoder],
+    },
     Family {
         types: &["bert", "roberta", "xlm-roberta", "camembert"],
         marks: &[Tied, Plain, LayerNorm, Learned, Biases, Encoder],

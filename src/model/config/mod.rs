@@ -9,6 +9,7 @@
 //! each key is looked up a fixed number of times. Source: Transformers 5.24, `models/*/configuration_*.py` and
 //! `modeling_*.py`. A test compares the counts with those of its classes.
 
+mod encoder_decoder;
 mod families;
 mod keys;
 mod layers;
@@ -97,6 +98,7 @@ pub fn read(config: &Value) -> Result<Model, ConfigError> {
     model.tower_parameters = (towers > 0).then_some(Count(towers));
     let further = further(keys, family, &model);
     model.further_parameters = (further > 0).then_some(Count(further));
+    encoder_decoder::complete(keys, family, &mut model);
     in_range(model)
 }
 

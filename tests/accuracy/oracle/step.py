@@ -12,6 +12,9 @@ later.
 `bits`: the linear layers of bitsandbytes, by the tensors that its `autograd/_functions.py` (0.50.2) allocates: a product of
 four bits unpacks its matrix in the backward pass alone, or in both passes where `unpacks` says so (before 0.46 it always
 did); one of eight bits also keeps its input.
+
+`arch` "t5", "bart" or "whisper": a model with an encoder of `layers` layers that reads `source` tokens, and a decoder of
+`decoder_layers` that writes `seq`. The rows are in `../encoders.csv`.
 """
 
 import contextlib
@@ -26,6 +29,7 @@ DEFAULTS = dict(
     arch="llama", hidden=1024, layers=4, heads=16, kv_heads=16, ffn=2816, vocab=32000, seq=2048, mbs=1, tie=False,
     dtype="bf16", autocast=False, recompute="none", optimizer="sgd", lora=0, targets=["q_proj", "v_proj"],
     liger=False, loss="eager", tiled=False, bits=16, unpacks="both",
+    source=512, decoder_layers=4, head_size=64, gated=True, attention="sdpa",
 )
 FORMATS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -40,12 +44,53 @@ def do_not_start_kernels():
     torch.equal = lambda *_: True
 
 
+ENCODERS = ("t5", "bart", "whisper")
+
+
+def with_encoder(row, transformers):
+    """A model with an encoder. Without dropout, whose mask has a byte on a GPU and a whole number on the CPU."""
+    if row["arch"] == "t5":
+        config = transformers.T5Config(
+            vocab_size=row["vocab"], d_model=row["hidden"], d_kv=row["head_size"], d_ff=row["ffn"],
+            num_layers=row["layers"], num_decoder_layers=row["decoder_layers"], num_heads=row["heads"],
+            feed_forward_proj="gated-gelu" if row["gated"] else "relu", use_cache=False,
+            decoder_start_token_id=0, dropout_rate=0.0,
+        )
+        model = transformers.T5ForConditionalGeneration(config)
+        if not row["tie"]:
+            model.lm_head.weight = torch.nn.Parameter(torch.empty_like(model.lm_head.weight))
+        return model
+    sides = dict(
+        vocab_size=row["vocab"], d_model=row["hidden"], encoder_layers=row["layers"],
+        decoder_layers=row["decoder_layers"], encoder_attention_heads=row["heads"],
+        decoder_attention_heads=row["heads"], encoder_ffn_dim=row["ffn"], decoder_ffn_dim=row["ffn"], use_cache=False,
+        attn_implementation=row["attention"],
+    )
+    if row["arch"] == "bart":
+        config = transformers.BartConfig(max_position_embeddings=1024, dropout=0.0, **sides)
+        return transformers.BartForConditionalGeneration(config)
+    config = transformers.WhisperConfig(num_mel_bins=row.get("bins", 80), **sides)
+    return transformers.WhisperForConditionalGeneration(config)
+
+
+def inputs_of(row):
+    """The batch."""
+    ids = torch.randint(0, row["vocab"], (row["mbs"], row["seq"]))
+    if row["arch"] == "whisper":
+        return dict(input_features=torch.zeros(row["mbs"], row.get("bins", 80), 3000), labels=ids)
+    if row["arch"] in ENCODERS:
+        return dict(input_ids=torch.randint(0, row["vocab"], (row["mbs"], row["source"])), labels=ids)
+    return dict(input_ids=ids, labels=ids)
+
+
 def model_of(row):
     """The model, as Transformers makes it. On fake tensors it cannot see that nothing is packed."""
     import transformers
     from transformers import masking_utils
 
     masking_utils.find_packed_sequence_indices = lambda position_ids: None
+    if row["arch"] in ENCODERS:
+        return with_encoder(row, transformers)
     config_class = {
         "llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config, "qwen3": transformers.Qwen3Config,
     }[row["arch"]]
@@ -180,12 +225,14 @@ def peak_of(row):
         }[row["optimizer"]]()
         tracker = MemTracker()
         tracker.track_external(model, optimizer)
-        ids = torch.randint(0, row["vocab"], (row["mbs"], row["seq"]))
+        inputs = inputs_of(row)
+        if row["arch"] == "whisper":
+            inputs["input_features"] = inputs["input_features"].to(FORMATS[row["dtype"]])
         with tracker:
             for step in range(2):
                 cast = torch.autocast("cpu", dtype=torch.bfloat16) if row["autocast"] else contextlib.nullcontext()
                 with cast:
-                    loss = model(input_ids=ids, labels=ids).loss
+                    loss = model(**inputs).loss
                 loss.backward()
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)

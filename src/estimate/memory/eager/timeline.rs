@@ -191,7 +191,9 @@ impl<'a> Timeline<'a> {
         } else {
             runs.get(first_kind).copied().unwrap_or_default()
         };
-        let head = if stage.output { head(&program, plan) } else { HeadRun::default() };
+        let last_kind = blocks.kind_of(stage.to.saturating_sub(1));
+        let last = Program::of(plan, blocks.kinds().get(last_kind).copied().unwrap_or_default());
+        let head = if stage.output { head(&last, plan) } else { HeadRun::default() };
         let outer = Outer::of(plan, counted, stage, &program, head);
         let by_zero = zero::divides(plan);
         let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1 && !zero::gathers(plan);

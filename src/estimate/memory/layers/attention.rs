@@ -26,8 +26,9 @@ pub(super) fn attention(
         let sums = Bytes(tape.tokens().saturating_mul(heads).saturating_mul(4));
         let size = (tape.elements(query), tape.width(query));
         let masked = program.attention == Attention::Masked;
-        let mask = if masked { program.sequence.saturating_mul(compute) } else { 0 };
-        let [key, value] = if masked { to_every_head(tape, query, [key, value]) } else { [key, value] };
+        let mask = if masked { program.seen.saturating_mul(compute) } else { 0 };
+        let [key, value] =
+            if masked { to_every_head(tape, program, query, [key, value]) } else { [key, value] };
         let inputs = [query, key, value];
         let kept = sums + Bytes(tape.tokens().saturating_mul(mask));
         let attended = tape.fused(size, &inputs, &inputs, kept, true);
@@ -44,13 +45,15 @@ pub(super) fn attention(
 }
 
 /// Keys and values, copied to every query head if they have fewer heads.
-fn to_every_head(tape: &mut Tape, query: Tensor, states: [Tensor; 2]) -> [Tensor; 2] {
-    let size = (tape.elements(query), tape.width(query));
+fn to_every_head(tape: &mut Tape, program: &Program<'_>, query: Tensor, states: [Tensor; 2]) -> [Tensor; 2] {
+    let (all, few) = (program.query_width(), program.key_width());
     states.map(|x| {
-        if tape.elements(x) == size.0 {
-            return tape.cast(x, size.1);
+        let width = tape.width(x);
+        if all == few || tape.elements(x) == tape.elements(query) {
+            return tape.cast(x, width);
         }
-        tape.fused(size, &[x], &[], Bytes::ZERO, false)
+        let elements = (tape.elements(x) / few.max(1)).saturating_mul(all);
+        tape.fused((elements, width), &[x], &[], Bytes::ZERO, false)
     })
 }
 
@@ -65,9 +68,9 @@ fn unfused(
     value: Tensor,
 ) -> Tensor {
     let width = tape.width(query);
-    let elements = tape.tokens().saturating_mul(heads).saturating_mul(program.sequence);
+    let elements = tape.tokens().saturating_mul(heads).saturating_mul(program.seen);
     let states = tape.elements(query);
-    let [key, value] = to_every_head(tape, query, [key, value]);
+    let [key, value] = to_every_head(tape, program, query, [key, value]);
     let scores = tape.fused((elements, width), &[query, key], &[query, key], Bytes::ZERO, false);
     let scaled = tape.map(scores);
     tape.free(scores);

@@ -57,6 +57,15 @@ fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
 pub(super) fn gelu_in_steps(tape: &mut Tape, program: &Program<'_>, x: Tensor, f: u64) -> Tensor {
     let (h, targets) = (program.shape.hidden, program.targets());
     let up = linear(tape, program, x, h, f, true, targets.up);
+    let product = in_steps(tape, up);
+    tape.free(up);
+    let output = linear(tape, program, product, f, h, true, targets.down);
+    tape.free(product);
+    output
+}
+
+/// `NewGELUActivation`, with a tensor for every operation.
+pub(super) fn in_steps(tape: &mut Tape, up: Tensor) -> Tensor {
     let half = tape.map(up);
     let base = wide_under_autocast(tape, up);
     let cube = tape.power(base);
@@ -72,12 +81,10 @@ pub(super) fn gelu_in_steps(tape: &mut Tape, program: &Program<'_>, x: Tensor, f
     let plus_one = tape.map(tanh);
     tape.free(tanh);
     let product = tape.multiply(half, plus_one);
-    for tensor in [half, plus_one, up] {
+    for tensor in [half, plus_one] {
         tape.free(tensor);
     }
-    let output = linear(tape, program, product, f, h, true, targets.down);
-    tape.free(product);
-    output
+    product
 }
 
 /// PyTorch's own GELU, one kernel that keeps its input and its output.

@@ -38,7 +38,11 @@ pub(super) fn kept_token(shape: &Shape, mixer: Mixer) -> f64 {
     let (inner, state) = (number(space.inner()), number(space.state));
     let gated_delta = 4.0 * (2.0 * keys + values) + 6.0 * values + 140.0 * heads;
     match mixer {
-        Mixer::Attention | Mixer::Window | Mixer::Cross => 0.0,
+        Mixer::Attention | Mixer::Window | Mixer::Cross | Mixer::Encoder => 0.0,
+        // Attention once more: queries, keys, values, the output, and the norm's input.
+        Mixer::Decoder => {
+            2.0 * number(shape.hidden) + 4.0 * number(shape.query_width()) + 4.0 * number(shape.key_width())
+        }
         Mixer::GatedDelta => gated_delta,
         Mixer::KimiDelta => gated_delta + 8.0 * keys + 128.0 * heads,
         Mixer::StateSpace | Mixer::Parallel => match space.time_step_rank {
@@ -53,7 +57,9 @@ pub(super) fn kept_token(shape: &Shape, mixer: Mixer) -> f64 {
 /// Runs a mixer on its normalized input.
 pub(super) fn mix(tape: &mut Tape, program: &Program<'_>, mixer: Mixer, x: Tensor) -> Tensor {
     match mixer {
-        Mixer::Attention | Mixer::Window | Mixer::Cross => self_attention(tape, program, mixer, x),
+        Mixer::Attention | Mixer::Window | Mixer::Cross | Mixer::Encoder | Mixer::Decoder => {
+            self_attention(tape, program, mixer, x)
+        }
         Mixer::Parallel => {
             let attended = self_attention(tape, program, Mixer::Attention, x);
             let scanned = state_space(tape, program, x);

@@ -2,11 +2,12 @@
 //! layer has a file.
 //!
 //! [`fused`] and [`unfused`] have closed formulas, for kernels that fuse norms and activations and for modules that do not.
-//! [`llama`], [`gpt2`] and [`joint_projection`] are programs on a [`Tape`], which counts the tensors that eager PyTorch keeps and allocates for them. [`head`]
+//! [`llama`], [`gpt2`], [`encoder_decoder`] and [`joint_projection`] are programs on a [`Tape`], which counts the tensors that eager PyTorch keeps and allocates for them. [`head`]
 //! follows the last layer. [`modules`], [`attention`] and [`mixers`] are their common parts.
 
 mod attention;
 mod compiled;
+mod encoder_decoder;
 mod experts;
 pub(super) mod fused;
 mod gpt2;
@@ -25,7 +26,7 @@ use super::tape::{Formats, InputKept, Tape, Tensor};
 use super::{logits, quantization, zero};
 use crate::frameworks::profile::memory::Layers;
 use crate::job::{Attention, LayerKernels, Recompute};
-use crate::model::{Block, Channel, Shape};
+use crate::model::{Block, Channel, Mixer, Shape};
 use crate::units::Bytes;
 
 /// The memory of a stage's layers and head, for frameworks without their own instants.
@@ -94,7 +95,15 @@ pub(super) struct Program<'a> {
     attention_dropout: bool,
     hidden_dropout: bool,
     sequence: u64,
+    /// Tokens that a token attends to.
+    seen: u64,
     tokens: u64,
+    /// Tokens that an encoder reads of a sequence, and of all of them.
+    source: (u64, u64),
+    /// Tokens of a decoder's sequence.
+    target: u64,
+    /// What a step keeps, if the layers are not listed.
+    unlisted: Bytes,
     tensor: u64,
     layers: Layers,
     /// Bytes per unpacked parameter of a quantized linear layer.
@@ -125,6 +134,9 @@ impl<'a> Program<'a> {
         // If FSDP or DeepSpeed casts the gathered parameters, modules see the cast. Autocast leaves the modules in
         // fp32.
         let parameter = if plan.autocast() { whole(plan.widths.parameter) } else { compute };
+        let source = (plan.source, plan.source_tokens());
+        let encodes = block.mixer == Some(Mixer::Encoder);
+        let (sequence, tokens) = if encodes { source } else { (plan.sequence, plan.tokens()) };
         Self {
             shape: &plan.shape,
             formats: Formats {
@@ -138,8 +150,12 @@ impl<'a> Program<'a> {
             attention: plan.attention,
             attention_dropout: plan.attention_dropout,
             hidden_dropout: plan.hidden_dropout,
-            sequence: plan.sequence,
-            tokens: plan.tokens(),
+            sequence,
+            seen: sequence,
+            tokens,
+            source,
+            target: plan.sequence,
+            unlisted: plan.sample_activations * plan.sequences(),
             tensor: plan.tensor.max(1),
             layers: plan.profile.layers,
             unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
@@ -160,6 +176,12 @@ impl<'a> Program<'a> {
 
     /// Tensors that all layers share: the sine and cosine of rotary positions, and the tokens with their targets.
     pub(super) fn shared(&self) -> Bytes {
+        if self.shape.has_encoder() {
+            return encoder_decoder::shared(self);
+        }
+        if self.shape.is_unlisted() {
+            return self.unlisted;
+        }
         let rotary = !self.shape.layer_norm && self.shape.learned_positions == 0;
         let angles =
             if rotary { self.sequence.saturating_mul(self.shape.head_size).saturating_mul(2) } else { 0 };
@@ -217,6 +239,7 @@ impl<'a> Program<'a> {
 
     fn layer(&self, tape: &mut Tape, x: Tensor) -> Tensor {
         match (self.layers, self.shape.layer_norm) {
+            _ if self.shape.has_encoder() => encoder_decoder::layer(tape, self, x),
             (Layers::JointProjection, _) => joint_projection::layer(tape, self, x),
             (_, true) => gpt2::layer(tape, self, x),
             (_, false) => llama::layer(tape, self, x),

@@ -152,6 +152,14 @@ impl Tape {
         self.tokens
     }
 
+    /// Runs a part of the program on another number of tokens.
+    pub(super) fn on<T>(&mut self, tokens: u64, part: impl FnOnce(&mut Self) -> T) -> T {
+        let own = std::mem::replace(&mut self.tokens, tokens);
+        let result = part(self);
+        self.tokens = own;
+        result
+    }
+
     /// Number formats.
     pub(super) fn formats(&self) -> Formats {
         self.formats
@@ -253,6 +261,12 @@ impl Tape {
         let elements = self.tokens.saturating_mul(per_token);
         let storage = self.allocate(Self::bytes(elements, width));
         self.push(elements, width, storage, differentiable)
+    }
+
+    /// A tensor that outlives the layer, and counts elsewhere.
+    pub(super) fn outside(&mut self, elements: u64, width: u64) -> Tensor {
+        let storage = self.allocate(Bytes::ZERO);
+        self.push(elements, width, storage, true)
     }
 
     /// Ends the scope of the program's variable.

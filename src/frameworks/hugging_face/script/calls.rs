@@ -13,6 +13,8 @@ const MODELS: &[&str] = &[
     "AutoModelForCausalLM",
     "AutoModelForImageTextToText",
     "AutoModelForVision2Seq",
+    "AutoModelForSeq2SeqLM",
+    "AutoModelForSpeechSeq2Seq",
     "AutoModelForCausalLMWithValueHead",
     "AutoLigerKernelForCausalLM",
     "AutoPeftModelForCausalLM",
@@ -20,6 +22,8 @@ const MODELS: &[&str] = &[
     "FastModel",
     "FastVisionModel",
 ];
+/// The ends of the names of models' own classes.
+const OWN: &[&str] = &["ForCausalLM", "ForConditionalGeneration"];
 /// The classes of Unsloth.
 const UNSLOTH: &[&str] = &["FastLanguageModel", "FastModel", "FastVisionModel"];
 /// The configurations of TRL's trainers. Each is a `TrainingArguments`.
@@ -106,7 +110,9 @@ impl<'p> CallSettings<'p> {
         let (name, class) = (call.name(), class(call));
         if name.ends_with("TrainingArguments") || CONFIGURATIONS.contains(&name) {
             self.all(call);
-        } else if name == "from_pretrained" && (MODELS.contains(&class) || class.ends_with("ForCausalLM")) {
+        } else if name == "from_pretrained"
+            && (MODELS.contains(&class) || OWN.iter().any(|own| class.ends_with(own)))
+        {
             self.model(call);
         } else if name == "get_peft_model" && UNSLOTH.contains(&class) {
             self.adapters_of_unsloth(call);

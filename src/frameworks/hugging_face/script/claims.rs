@@ -34,6 +34,7 @@ pub(in super::super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) 
         claims.file(field::FRAMEWORK, Framework::HuggingFace, source, "Trainer");
     }
     settings::read(FLAGS, &places, claims);
+    training_arguments::lengths(&places, claims);
     settings::read(CHANGED, &places, claims);
     method(said, &places, claims);
     training_arguments::read(launch, &places, claims);
