@@ -29,6 +29,8 @@ pub struct Surroundings {
     pub files: Arc<Keys>,
     /// The kinds of documents that are read at all.
     pub reads: Reads,
+    /// The nodes that a queue has assigned to the workload.
+    pub assigned: Arc<Assigned>,
 }
 
 /// The kinds of documents that are read. If such a document is missing, it does not exist yet. Documents of other
@@ -51,6 +53,7 @@ impl Surroundings {
             documents: self.documents.clone(),
             files: self.files.clone(),
             reads: self.reads,
+            assigned: self.assigned.clone(),
         }
     }
 
@@ -64,7 +67,36 @@ impl Surroundings {
             documents: Arc::new(self.documents.of_kinds(&["LocalQueue", "ClusterQueue", "ResourceFlavor"])),
             files: self.files.clone(),
             reads: Reads::default(),
+            assigned: self.assigned.clone(),
         }
+    }
+}
+
+/// The nodes that a queue has assigned to a workload's pods: their labels, by the name of each set of pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assigned {
+    sets: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Assigned {
+    /// Adds a set of pods, with the labels of its nodes.
+    pub fn add(&mut self, set: &str, labels: BTreeMap<String, String>) {
+        self.sets.insert(set.to_ascii_lowercase(), labels);
+    }
+
+    /// Whether no label is known.
+    pub fn is_empty(&self) -> bool {
+        self.sets.values().all(BTreeMap::is_empty)
+    }
+
+    /// The labels for a group of pods. A queue names a set as the kind names the group, in small letters. A group of
+    /// another name has the labels that are the same for all sets.
+    pub fn labels(&self, role: &str) -> Option<&BTreeMap<String, String>> {
+        self.sets.get(&role.to_ascii_lowercase()).or_else(|| {
+            let mut all = self.sets.values();
+            let first = all.next()?;
+            all.all(|labels| labels == first).then_some(first)
+        })
     }
 }
 
@@ -114,8 +146,10 @@ pub(crate) fn group(api_version: &str) -> &str {
 pub const CONFIG_MAP: &str = "ConfigMap";
 /// The kind whose size bounds what a volume holds.
 pub const VOLUME_CLAIM: &str = "PersistentVolumeClaim";
-const KUEUE: &str = "kueue.x-k8s.io";
-const KUEUE_VERSIONS: &[&str] = &["v1beta2", "v1beta1"];
+/// Kueue's API group.
+pub const KUEUE: &str = "kueue.x-k8s.io";
+/// The versions of Kueue's API whose fields are read.
+pub const KUEUE_VERSIONS: &[&str] = &["v1beta2", "v1beta1"];
 const DRA: &str = "resource.k8s.io";
 const DRA_VERSIONS: &[&str] = &["v1", "v1beta2", "v1beta1"];
 

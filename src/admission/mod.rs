@@ -6,6 +6,7 @@ pub mod elastic;
 pub mod forecast;
 pub mod message;
 pub mod overrides;
+pub mod queued;
 pub mod ratchet;
 pub mod unread;
 

@@ -278,6 +278,7 @@ fn controller_settings(settings: &Settings) -> controller::Settings {
         namespace: settings.namespace.clone(),
         lease: settings.lease.clone(),
         identity: settings.identity.clone(),
+        kueue_check: settings.kueue_check,
         ..controller::Settings::default()
     }
 }

@@ -199,6 +199,21 @@ async fn served(client: &Client, kinds: &Kinds, reads: Reads) -> Option<Served> 
     Some(Watched::all(kinds, reads).filter_map(version_of).collect())
 }
 
+/// The first of these versions that serves a kind. None if the apiserver gives no clear answer.
+pub async fn served_version(
+    client: &Client,
+    group: &str,
+    versions: &[&'static str],
+    plural: &str,
+) -> Option<Option<&'static str>> {
+    for version in versions {
+        if plurals(client, group, version).await?.contains(plural) {
+            return Some(Some(*version));
+        }
+    }
+    Some(None)
+}
+
 async fn plurals(client: &Client, group: &str, version: &str) -> Option<BTreeSet<String>> {
     let list = if group.is_empty() {
         client.list_core_api_resources(version).await

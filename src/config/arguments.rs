@@ -117,6 +117,10 @@ pub struct Arguments {
     /// Read Kueue's queues and flavors too: the accelerators that a queue assigns
     #[arg(long, env = "WEIGHBRIDGE_READ_QUEUES")]
     pub read_queues: bool,
+    /// Answer Kueue's admission checks that name the controller weighbridge.dev/memory: judge a job again on the flavor that
+    /// it was assigned; reads queues and flavors too
+    #[arg(long, env = "WEIGHBRIDGE_KUEUE_CHECK")]
+    pub kueue_check: bool,
     /// Read claims too: those of devices and their templates, for the accelerators of a pod, and those of volumes, for
     /// the size of the disk that holds its saves
     #[arg(long, env = "WEIGHBRIDGE_READ_CLAIMS")]

@@ -45,6 +45,8 @@ pub struct Settings {
     pub watch_namespaces: Vec<String>,
     /// The kinds that may be read, besides workloads and nodes.
     pub reads: Reads,
+    /// Whether Kueue's admission checks are answered.
+    pub kueue_check: bool,
     /// The name of the `ValidatingWebhookConfiguration`.
     pub configuration_name: String,
     /// The configuration that this process creates, if it does.
@@ -134,9 +136,10 @@ impl TryFrom<Arguments> for Settings {
             watch_namespaces: arguments.watch_namespaces,
             reads: Reads {
                 config_maps: arguments.read_config_maps,
-                queues: arguments.read_queues,
+                queues: arguments.read_queues || arguments.kueue_check,
                 claims: arguments.read_claims,
             },
+            kueue_check: arguments.kueue_check,
             configuration_name: arguments.configuration_name,
             own_configuration,
             service: arguments.service,

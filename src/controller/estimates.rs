@@ -253,7 +253,7 @@ mod tests {
         let concerned = |changed: &Changed| {
             let names = estimates.depending_on_nodes(changed).into_iter().map(|(key, _)| match key {
                 Key::Estimate { name, .. } => name,
-                Key::Workload { uid, .. } => uid,
+                other => panic!("{other:?}"),
             });
             names.collect::<Vec<_>>()
         };

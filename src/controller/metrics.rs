@@ -7,6 +7,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::kueue;
 use super::observe;
 use super::queue::RunEnd;
 use super::reconcile::Error;
@@ -24,6 +25,7 @@ pub struct Metrics {
     pub(super) contradicted: Counter,
     pub(super) remembered: Counter,
     pub(super) observed: observe::Metrics,
+    pub(super) kueue: kueue::Metrics,
     outcomes: Family<OfOutcome, Counter>,
     written: Family<OfVerdict, Counter>,
     failures: Family<OfReason, Counter>,
@@ -89,6 +91,7 @@ impl Default for Metrics {
             contradicted: Counter::default(),
             remembered: Counter::default(),
             observed: observe::Metrics::default(),
+            kueue: kueue::Metrics::default(),
             outcomes: Family::default(),
             written: Family::default(),
             failures: Family::default(),
@@ -119,6 +122,7 @@ impl Metrics {
             drop(self.failures.get_or_create(&OfReason { reason }));
         }
         self.observed.register(registry);
+        self.kueue.register(registry);
         self.register_workloads(registry);
         self.register_reconciliations(registry);
     }

@@ -7,6 +7,7 @@
 mod desired;
 mod estimates;
 mod history;
+mod kueue;
 mod leader;
 mod metrics;
 mod naming;
@@ -33,6 +34,7 @@ pub use metrics::Metrics;
 use crate::api::v1alpha1::TrainingEstimate;
 use crate::cluster::{Cluster, Source, follow::Follow};
 use estimates::{EstimateSink, Estimates};
+use kueue::Checks;
 use leader::Candidate;
 use observe::Observations;
 use queue::Requests;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub lease_seconds: u64,
     /// The name of this replica. Random if it is not set.
     pub identity: Option<String>,
+    /// Whether admission checks of Kueue are answered.
+    pub kueue_check: bool,
     /// The metrics.
     pub metrics: Metrics,
 }
@@ -70,6 +74,7 @@ impl Default for Settings {
             lease: "weighbridge".into(),
             lease_seconds: 15,
             identity: None,
+            kueue_check: false,
             metrics: Metrics::default(),
         }
     }
@@ -127,6 +132,10 @@ async fn lead(client: &Client, cluster: &Arc<Cluster>, settings: &Arc<Settings>)
         observations.clone(),
         observed,
     ));
+    let checks = Arc::new(Checks::default());
+    if settings.kueue_check {
+        tasks.spawn(kueue::run(client.clone(), cluster.clone(), checks.clone(), queue.requests()));
+    }
     let reporter =
         Reporter { controller: "weighbridge.dev/controller".into(), instance: settings.identity.clone() };
     let reconciler = Reconciler {
@@ -135,6 +144,7 @@ async fn lead(client: &Client, cluster: &Arc<Cluster>, settings: &Arc<Settings>)
         settings: settings.clone(),
         estimates,
         observations,
+        checks,
         recorder: Recorder::new(client.clone(), reporter),
     };
     queue.run(|key| reconciler.reconcile(key)).await;

@@ -3,7 +3,7 @@
 //! Every replica reads; only the leader writes. No write ever touches a workload.
 
 use crate::kinds::{Kind, Kinds};
-use crate::surroundings::{DOCUMENTS, Opened};
+use crate::surroundings::{DOCUMENTS, KUEUE, Opened};
 
 /// One rule of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub struct Permission {
 
 /// The flag that keeps histories.
 pub const HISTORY: &str = "--history=admit";
+
+/// The flag that answers Kueue's admission checks.
+pub const KUEUE_CHECK: &str = "--kueue-check";
 
 /// To read a history, write it, and delete the oldest.
 const KEEP: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
@@ -83,7 +86,20 @@ pub fn optional_permissions() -> Vec<(&'static str, Vec<Permission>)> {
     .map(|(flag, opened)| (flag, documents(opened).collect()))
     .into_iter()
     .chain([(HISTORY, vec![everywhere("weighbridge.dev", "traininghistories", KEEP)])])
+    .chain([(KUEUE_CHECK, kueue_check().collect())])
     .collect()
+}
+
+/// To read Kueue's Workloads and flavors, and to write the states of checks. They are a part of a status, so the write is a
+/// patch of that.
+fn kueue_check() -> impl Iterator<Item = Permission> {
+    let of_checks = [
+        everywhere(KUEUE, "admissionchecks", READ),
+        everywhere(KUEUE, "admissionchecks/status", &["patch"]),
+        everywhere(KUEUE, "workloads", READ),
+        everywhere(KUEUE, "workloads/status", &["patch"]),
+    ];
+    documents(Opened::ByQueues).chain(of_checks)
 }
 
 fn documents(opened: Opened) -> impl Iterator<Item = Permission> {

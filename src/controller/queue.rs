@@ -41,6 +41,18 @@ pub(super) enum Key {
         /// Its name.
         name: String,
     },
+    /// An admission check of Kueue: it must be Active.
+    Check {
+        /// Its name.
+        name: String,
+    },
+    /// A Workload of Kueue: its checks must be answered.
+    Queued {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Key {
@@ -49,12 +61,17 @@ impl Key {
         match self {
             Self::Workload { uid, .. } => ("workload", uid),
             Self::Estimate { name, .. } => ("estimate", name),
+            Self::Check { name } => ("AdmissionCheck of Kueue", name),
+            Self::Queued { name, .. } => ("Workload of Kueue", name),
         }
     }
 
     pub(super) fn namespace(&self) -> &str {
         match self {
-            Self::Workload { namespace, .. } | Self::Estimate { namespace, .. } => namespace,
+            Self::Workload { namespace, .. }
+            | Self::Estimate { namespace, .. }
+            | Self::Queued { namespace, .. } => namespace,
+            Self::Check { .. } => "",
         }
     }
 }

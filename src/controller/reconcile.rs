@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::desired::{self, Holder};
 use super::estimates::Estimates;
 use super::history::Learned;
+use super::kueue::Checks;
 use super::observe::Observations;
 use super::queue::{Key, RunEnd};
 use super::seen::Seen;
@@ -47,12 +48,14 @@ pub(super) enum Error {
     // The message of a panic may quote the object, so it is left out.
     #[error("judging it failed")]
     Judge,
+    #[error("the flavor {0} is not in the cache")]
+    Flavor(String),
 }
 
 impl Error {
     /// Every reason.
-    pub(super) const REASONS: [&'static str; 5] =
-        ["Refused", "Unreadable", "Unreachable", "NamesTaken", "JudgeFailed"];
+    pub(super) const REASONS: [&'static str; 6] =
+        ["Refused", "Unreadable", "Unreachable", "NamesTaken", "JudgeFailed", "FlavorUnread"];
 
     const fn reason(&self) -> &'static str {
         match self {
@@ -61,6 +64,7 @@ impl Error {
             Self::Apiserver(_) => "Unreachable",
             Self::NamesTaken(..) => "NamesTaken",
             Self::Judge => "JudgeFailed",
+            Self::Flavor(_) => "FlavorUnread",
         }
     }
 
@@ -85,6 +89,7 @@ pub(super) struct Reconciler {
     pub(super) settings: Arc<Settings>,
     pub(super) estimates: Arc<Estimates>,
     pub(super) observations: Arc<Observations>,
+    pub(super) checks: Arc<Checks>,
     pub(super) recorder: Recorder,
 }
 
@@ -112,7 +117,7 @@ pub(super) struct Workload {
     pub(super) kind: &'static Kind,
     /// Only its identity, if it is too large to be read.
     pub(super) object: Object,
-    too_large: bool,
+    pub(super) too_large: bool,
     reference: ObjectReference,
 }
 
@@ -130,6 +135,8 @@ impl Reconciler {
         let result = match key {
             Key::Workload { uid, .. } => self.workload(uid).await,
             Key::Estimate { namespace, name } => self.estimate(namespace, name).await,
+            Key::Check { name } => self.check(name).await,
+            Key::Queued { namespace, name } => self.queued(namespace, name).await,
         };
         match result {
             Ok(outcome) => outcome,
@@ -321,6 +328,16 @@ impl Reconciler {
         ) else {
             return Ok(None);
         };
+        self.workload_named((api_version, kind, name), text("/spec/workloadRef/uid"), namespace).await
+    }
+
+    /// The workload of this apiVersion, kind and name, if it exists and has a known kind.
+    pub(super) async fn workload_named(
+        &self,
+        (api_version, kind, name): (&str, &str, &str),
+        uid: Option<&str>,
+        namespace: &str,
+    ) -> Result<Option<Workload>, Error> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let Some(kind) = self.cluster.kinds().find(group, kind) else { return Ok(None) };
         let Some(version) = kind.versions.iter().find(|v| **v == version) else { return Ok(None) };
@@ -328,7 +345,7 @@ impl Reconciler {
         // A kind that is not served answers 404, just as an absent object does.
         let source = self.source(resource.clone(), Some(namespace));
         let Some((object, too_large)) = whole_or_identity(source.get(name).await)? else { return Ok(None) };
-        if text("/spec/workloadRef/uid").is_some_and(|uid| object.uid() != Some(uid)) {
+        if uid.is_some_and(|uid| object.uid() != Some(uid)) {
             return Ok(None);
         }
         let reference = reference(&object, &resource);
@@ -383,7 +400,7 @@ impl Reconciler {
     }
 
     /// Why the workload exists, if it is predicted to run out of memory.
-    async fn admitted(
+    pub(super) async fn admitted(
         &self,
         judgement: &Judgement,
         workload: Option<&Workload>,

@@ -120,6 +120,11 @@ impl Provenance {
         }
     }
 
+    /// Drops a field's value, so that the next source's counts.
+    pub(crate) fn forget<F: Into<AnyField>>(&mut self, field: F) {
+        self.fields.remove(&field.into());
+    }
+
     /// Overrides a field, for the job with its open fields at their leanest.
     pub(crate) fn override_with<F: Into<AnyField>>(&mut self, field: F, value: impl ValueOf<F>) {
         self.fields.insert(field.into(), Sourced::new(value.json(), Source::Open));

@@ -43,6 +43,7 @@ impl Surroundings {
             files: Arc::default(),
             // The stream is complete: an object that is not in it is absent.
             reads: Reads { config_maps: true, claims: true },
+            assigned: Arc::default(),
         }
     }
 

@@ -280,6 +280,8 @@ fn of_workload(
     let Completed { object, by, absent, is_cut } = completed(kind, object, around);
     let object = object.as_ref();
     let groups = kind.pod_groups(object);
+    let templates = accelerator::templates(&groups, &around.assigned);
+    let groups = accelerator::placed(groups, &templates);
     let requests = requests::requests(&groups, &around.documents, namespace(object), catalogue);
     let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
     let pods_gap =

@@ -27,7 +27,7 @@ const EVERYTHING: &[&str] = &[
     "--set=metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true,api.enabled=true,hostNetwork=true,calculator.enabled=true",
     "--set=config.mode=warn,image.digest=sha256:0123456789012345678901234567890123456789012345678901234567890123",
     "--set=overrides.users={alice},overrides.groups={leads,oncall},watchNamespaces={a,b},priorityClassName=high",
-    "--set=read.configMaps=true,read.queues=true,read.claims=true,learning.history=refuse,api.audiences={kyverno}",
+    "--set=read.configMaps=true,read.queues=true,read.claims=true,kueue.admissionCheck=true,learning.history=refuse,api.audiences={kyverno}",
     "--set=commonLabels.team=ml,imagePullSecrets[0].name=pull,extraArgs={--ca-overlap=2h}",
     "--set=extraEnv[0].name=A,extraEnv[0].value=b,extraVolumes[0].name=v,extraVolumeMounts[0].name=v",
     "--set=extraVolumeMounts[0].mountPath=/v",
@@ -157,7 +157,9 @@ async fn the_binary_takes_every_argument_that_can_be_rendered() -> Result<()> {
     assert_eq!(settings.policy.overrides.groups, ["leads", "oncall"]);
     assert_eq!(settings.watch_namespaces, ["a", "b"]);
     assert!(settings.tls_files.is_some());
-    assert!(settings.reads.config_maps && settings.reads.queues && settings.reads.claims);
+    assert!(
+        settings.reads.config_maps && settings.reads.queues && settings.reads.claims && settings.kueue_check
+    );
     // What it is told to read is mounted there.
     let mounts = container(&objects)?["volumeMounts"].clone();
     for folder in ["/etc/weighbridge/config", "/etc/weighbridge/tls", "/v"] {
@@ -224,7 +226,9 @@ async fn the_roles_allow_what_the_binary_lists_and_no_more() -> Result<()> {
     let helm = Helm::offline()?;
     let mut values = vec![String::new()];
     values.extend(["configMaps", "queues", "claims"].map(|what| format!("--set=read.{what}=true")));
-    values.push("--set=learning.history=refuse".to_owned());
+    values.extend(
+        ["learning.history=refuse", "kueue.admissionCheck=true"].map(|value| format!("--set={value}")),
+    );
     let mut opened = vec![Vec::new()];
     opened.extend(optional_permissions().into_iter().map(|(_, more)| more));
     assert_eq!(values.len(), opened.len(), "what may be opened has a value of its own");

@@ -22,6 +22,7 @@ pub(crate) mod floods;
 mod further_kinds;
 mod gaps;
 mod kinds;
+mod kueue;
 mod later;
 pub(crate) mod learning;
 mod logs;

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! number = Σ over groups of pods (what one pod asks for × pods), where the number of pods is known
-//! type   = annotation, else node selector, else required node affinity, else the flavors of the Kueue queue, else the
-//!          nodes that offer the resource, else the label of Ascend's controllers on the pods, else the resource's or
-//!          the claim's own name
+//! type   = the nodes that a queue has assigned, else annotation, else node selector, else required node affinity, else
+//!          the flavors of the Kueue queue, else the nodes that offer the resource, else the label of Ascend's
+//!          controllers on the pods, else the resource's or the claim's own name
 //! ```
 //!
 //! Several types may be allowed: an affinity with several values, or nodes of several kinds. Then the type with the
@@ -17,10 +17,12 @@
 //! any amount, even one that no accelerator of the type has. So an amount far above the catalogue's counts only if a
 //! node of the cluster has these labels.
 
+mod assigned;
 mod participants;
 mod placement;
 mod queues;
 
+pub(super) use assigned::{placed, templates};
 pub(super) use participants::Participants;
 
 use std::sync::Arc;
@@ -67,6 +69,11 @@ pub(super) fn read(
     catalogue: &Catalogue,
 ) {
     count(&mut reading.provenance, requests);
+    if let Some(assigned) = assigned::offered(requests, around, catalogue) {
+        reading.provenance.forget(field::accelerator::KIND);
+        reading.provenance.forget(field::accelerator::MEMORY);
+        offer(reading, catalogue, &assigned);
+    }
     for request in requests {
         let mut candidates = selected(request, around, catalogue, &mut reading.warnings);
         if candidates.is_empty() && !reading.provenance.knows(field::accelerator::KIND) {
