@@ -492,6 +492,14 @@ pub struct HistoryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub peak_bytes: Option<i64>,
+    /// The lower end of the needed memory per accelerator, narrowed by what was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub lower_bytes: Option<i64>,
+    /// The upper end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub upper_bytes: Option<i64>,
 }
 
 /// The figures in short form.

@@ -183,6 +183,16 @@ fn story(estimate: &TrainingEstimate) -> String {
         let pods = observed.pods.iter();
         lines.extend(pods.map(|pod| format!("    {:<24}{:>12}", pod.name, gib(pod.peak_bytes))));
     }
+    if let Some(history) = &status.history
+        && let (Some(runs), Some(lower), Some(upper)) =
+            (history.runs, history.lower_bytes, history.upper_bytes)
+    {
+        let (lower, upper, s) = (gib(lower), gib(upper), if runs == 1 { "" } else { "s" });
+        let name = &history.name;
+        lines.push(format!(
+            "  History: needs {lower} to {upper}, by what {runs} earlier run{s} used ({name})"
+        ));
+    }
     let mut section = |heading: &str, items: Vec<String>| {
         if !items.is_empty() {
             lines.push(format!("  {heading}:"));
@@ -223,6 +233,10 @@ mod tests {
                     "instant": "loss", "components": [{"name": "weights", "bytes": 75_i64 << 30}],
                 },
                 "observed": {"peakBytes": 72_i64 << 30, "ratioMilli": 980, "source": "DCGM_FI_DEV_FB_USED"},
+                "history": {
+                    "name": "h-0f", "estimatedVerdict": "Tight", "runs": 3, "peakBytes": 72_i64 << 30,
+                    "lowerBytes": 70_i64 << 30, "upperBytes": 76_i64 << 30,
+                },
                 "missing": ["attention"], "warnings": [], "inputs": [], "advice": [], "conditions": [],
             },
         }))
@@ -266,6 +280,7 @@ mod tests {
             "weights",
             "weighbridge.dev/attention",
             "72.0 GiB in use, 0.98 times",
+            "needs 70.0 GiB to 76.0 GiB, by what 3 earlier runs used (h-0f)",
         ] {
             assert!(story.contains(part), "{story}");
         }

@@ -7,6 +7,8 @@
 //!
 //! Exit status: 2 if the cluster cannot be asked, else 0.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,6 +28,8 @@ use crate::tls;
 
 /// How many estimates are read at a time.
 const PAGE: u32 = 500;
+/// The fewest observed workloads of a framework for a line of its own.
+const FEWEST: usize = 5;
 /// The most lines of each list.
 const MOST_LINES: usize = 20;
 const VERDICTS: [&str; 4] = ["Fits", "Tight", "OutOfMemory", "Unknown"];
@@ -60,6 +64,8 @@ struct Line {
     against_the_verdict: bool,
     /// Why it exists then: `Override`, `Mode`, `Bypass`.
     by: String,
+    /// The framework, as the estimate has it.
+    framework: String,
     /// Observed memory over the predicted figure of the process, in thousandths.
     ratio_milli: Option<i64>,
 }
@@ -109,8 +115,17 @@ fn line(estimate: &DynamicObject) -> Option<Line> {
         by: text("/status/admittedBy").unwrap_or_default(),
         outcome: text("/status/outcome/kind").as_deref().and_then(Kind::parse),
         reason: text("/status/outcome/reason").unwrap_or_default(),
+        framework: framework(data).unwrap_or_default().to_owned(),
         ratio_milli: data.pointer("/status/observed/ratioMilli").and_then(Value::as_i64),
     })
+}
+
+/// The framework among the inputs of an estimate.
+fn framework(data: &Value) -> Option<&str> {
+    let inputs = data.pointer("/status/inputs")?.as_array()?;
+    let input =
+        inputs.iter().find(|input| input.get("field").and_then(Value::as_str) == Some("framework"))?;
+    input.get("value")?.as_str()
 }
 
 fn tally(lines: &[Line]) -> Tally {
@@ -133,13 +148,18 @@ fn text_of(lines: &[Line]) -> String {
         share(tally.recall(), "ran out, and of those were predicted to"),
     );
     let mut text = format!("{} workloads were judged and exist.\n\n{}\n", tally.all(), table_of(&tally));
-    text.push_str(&format!("precision  {precision}\nrecall     {recall}\n"));
+    // Writing to a string does not fail.
+    let _ = write!(text, "precision  {precision}\nrecall     {recall}\n");
     if let Some(ratios) = Ratios::of(lines) {
-        text.push_str(&format!("memory     {ratios}\n"));
+        let _ = writeln!(text, "memory     {ratios}");
     }
-    let against = lines.iter().filter(|line| line.against_the_verdict).collect();
-    text.push_str(&section("Admitted although predicted to run out", against));
-    text.push_str(&section("Ran out although not predicted to", missed(lines).collect()));
+    for (framework, ratios) in by_framework(lines) {
+        let _ = writeln!(text, "           {framework}: {ratios}");
+    }
+    let against: Vec<&Line> = lines.iter().filter(|line| line.against_the_verdict).collect();
+    let missed: Vec<&Line> = missed(lines).collect();
+    text.push_str(&section("Admitted although predicted to run out", &against));
+    text.push_str(&section("Ran out although not predicted to", &missed));
     text
 }
 
@@ -164,7 +184,7 @@ fn table_of(tally: &Tally) -> String {
 }
 
 /// The first of these workloads under a title, or nothing if there are none.
-fn section(title: &str, lines: Vec<&Line>) -> String {
+fn section(title: &str, lines: &[&Line]) -> String {
     if lines.is_empty() {
         return String::new();
     }
@@ -193,12 +213,21 @@ struct Ratios {
 }
 
 impl Ratios {
-    fn of(lines: &[Line]) -> Option<Self> {
-        let mut all: Vec<i64> = lines.iter().filter_map(|line| line.ratio_milli).collect();
+    fn of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Option<Self> {
+        let mut all: Vec<i64> = lines.into_iter().filter_map(|line| line.ratio_milli).collect();
         all.sort_unstable();
         let (least, most) = (*all.first()?, *all.last()?);
         Some(Self { workloads: all.len(), least, median: *all.get(all.len() / 2)?, most })
     }
+}
+
+/// The ratios of each framework that has enough observed workloads.
+fn by_framework(lines: &[Line]) -> Vec<(&str, Ratios)> {
+    let frameworks: BTreeSet<&str> = lines.iter().map(|line| line.framework.as_str()).collect();
+    let ratios = |framework: &str| Ratios::of(lines.iter().filter(|line| line.framework == framework));
+    let named = frameworks.into_iter().filter(|framework| !framework.is_empty());
+    let all = named.filter_map(|framework| Some((framework, ratios(framework)?)));
+    all.filter(|(_, ratios)| ratios.workloads >= FEWEST).collect()
 }
 
 impl std::fmt::Display for Ratios {
@@ -231,6 +260,12 @@ fn json_of(lines: &[Line]) -> Value {
         Value::Object(counts.collect())
     };
     let counts = VERDICTS.iter().map(|verdict| ((*verdict).to_owned(), of_verdict(verdict)));
+    let ratios = |ratios: Ratios| {
+        json!({
+            "workloads": ratios.workloads, "least": ratios.least, "median": ratios.median, "most": ratios.most,
+        })
+    };
+    let of_frameworks = by_framework(lines).into_iter().map(|(name, of)| (name.to_owned(), ratios(of)));
     let share = |share: Share| json!({"of": share.of, "all": share.all, "value": share.value()});
     let of_admitted = |by: &str| {
         let lines = || lines.iter().filter(|line| line.against_the_verdict && line.by == by);
@@ -246,11 +281,8 @@ fn json_of(lines: &[Line]) -> Value {
         "outcomes": Value::Object(counts.collect()),
         "precision": share(tally.precision()),
         "recall": share(tally.recall()),
-        "observedOverPredictedMilli": Ratios::of(lines).map(|ratios| {
-            json!({
-                "workloads": ratios.workloads, "least": ratios.least, "median": ratios.median, "most": ratios.most,
-            })
-        }),
+        "observedOverPredictedMilli": Ratios::of(lines).map(ratios),
+        "observedOverPredictedMilliByFramework": Value::Object(of_frameworks.collect()),
     })
 }
 
@@ -295,6 +327,27 @@ mod tests {
         insta::assert_snapshot!(text_of(&lines));
         assert_eq!(json_of(&lines)["precision"], json!({"of": 1, "all": 2, "value": 0.5}));
         assert_eq!(json_of(&lines)["recall"], json!({"of": 1, "all": 2, "value": 0.5}));
+    }
+
+    #[test]
+    fn a_framework_with_enough_observed_workloads_has_its_own_ratio() {
+        let of = |number: usize, framework: &str, milli: i64| {
+            let inputs = json!([{"field": "framework", "value": framework, "source": "command"}]);
+            let status = json!({"verdict": "Fits", "inputs": inputs, "observed": {"ratioMilli": milli}});
+            line(&estimate(&format!("{framework}-{number}"), &status)).unwrap()
+        };
+        let ratios = [900, 901, 902, 903, 904];
+        let mut lines: Vec<Line> =
+            ratios.iter().enumerate().map(|(number, milli)| of(number, "Megatron", *milli)).collect();
+        lines.extend((0..4).map(|number| of(number, "FSDP", 1200)));
+        let by = by_framework(&lines);
+        assert_eq!(
+            by.iter().map(|(name, ratios)| (*name, ratios.median)).collect::<Vec<_>>(),
+            [("Megatron", 902)]
+        );
+        let line = "           Megatron: 0.90 times the prediction was in use (median of 5 observed, from 0.90 to 0.90)";
+        assert!(text_of(&lines).contains(line), "{}", text_of(&lines));
+        assert_eq!(json_of(&lines)["observedOverPredictedMilliByFramework"]["Megatron"]["workloads"], 5);
     }
 
     #[test]

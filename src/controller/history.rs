@@ -15,7 +15,7 @@ use crate::judgement::{Judgement, Verdict};
 use crate::kinds::Kind;
 use crate::learn::fingerprint::fingerprint;
 use crate::learn::history::{Lesson, MOST_HISTORIES, Run, with};
-use crate::learn::lesson::applied;
+use crate::learn::lesson::{applied, narrowed};
 use crate::policy::Policy;
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
@@ -34,6 +34,8 @@ pub(super) struct Learned {
     runs: Option<usize>,
     /// The most memory that one accelerator used in these runs.
     observed: Option<Bytes>,
+    /// The interval of the needed memory, narrowed by what was observed.
+    interval: Option<(Bytes, Bytes)>,
 }
 
 impl Learned {
@@ -64,6 +66,11 @@ impl Learned {
             predicted: judgement.memory.as_ref().map(|memory| memory.peak_bytes),
             runs,
             observed,
+            interval: judgement
+                .memory
+                .as_ref()
+                .zip(observed)
+                .map(|(memory, observed)| narrowed(memory, observed, policy)),
         };
         let judgement = match lesson {
             Some(lesson) => applied(judgement.clone(), &lesson, policy).judgement,
@@ -75,11 +82,14 @@ impl Learned {
 
 /// What was learned, for the estimate's status.
 pub(super) fn status(learned: &Learned) -> HistoryStatus {
+    let signed = |bytes: Bytes| i64::try_from(bytes.0).ok();
     HistoryStatus {
         name: name(&learned.fingerprint),
         estimated_verdict: learned.estimated.name().to_owned(),
         runs: learned.runs.and_then(|runs| i64::try_from(runs).ok()),
-        peak_bytes: learned.observed.and_then(|peak| i64::try_from(peak.0).ok()),
+        peak_bytes: learned.observed.and_then(signed),
+        lower_bytes: learned.interval.and_then(|(lower, _)| signed(lower)),
+        upper_bytes: learned.interval.and_then(|(_, upper)| signed(upper)),
     }
 }
 

@@ -2,12 +2,20 @@
 //!
 //! | judged | it ran | it ran out |
 //! | --- | --- | --- |
-//! | `Fits`, `Tight` | unchanged | `OutOfMemory` if the policy refuses by history, else `Tight` |
+//! | `Fits` | unchanged | `OutOfMemory` if the policy refuses by history, else `Tight` |
+//! | `Tight` | `Fits` if what it used leaves room, else unchanged | the same |
 //! | `Unknown` | `Fits`, or `Tight` if it filled the accelerator | `OutOfMemory` if the policy refuses by history, else `Tight` |
 //! | `OutOfMemory` | the same, and the estimate was wrong | unchanged |
 //!
 //! ```text
 //! filled   observed peak + margin > capacity      margin: of the policy, 5 % by default
+//! ```
+//!
+//! A process needs no more than the accelerator has in use, because its allocator also keeps memory that it could give back. So
+//! what was observed narrows the interval of the need from above ([`narrowed`]), and never from below:
+//!
+//! ```text
+//! upper = min(upper of the estimate, observed peak + margin)      lower = min(lower of the estimate, upper)
 //! ```
 //!
 //! A job that ran is never refused for an [observed](crate::learn::observed) peak, which also holds what its allocator would
@@ -17,7 +25,7 @@
 //! said. A malformed object, one that trains nothing or that is too large stays as it is. The message does not name the
 //! earlier workload, because the sender of a request may not be allowed to list workloads.
 
-use crate::judgement::{Judgement, Reason, Verdict};
+use crate::judgement::{Judgement, Memory, Reason, Verdict};
 use crate::learn::history::Lesson;
 use crate::policy::{Observed, Policy};
 use crate::units::Bytes;
@@ -47,19 +55,15 @@ pub fn applied(judgement: Judgement, lesson: &Lesson, policy: &Policy) -> Learne
     };
     match (judgement.verdict, lesson) {
         (Verdict::Unknown | Verdict::OutOfMemory, Lesson::Ran { runs, observed }) => {
-            let times = if *runs == 1 { "once".to_owned() } else { format!("{runs} times") };
             let contradicted = judgement.verdict == Verdict::OutOfMemory;
             let (verdict, used) = by_use(*observed, capacity(&judgement, policy), policy);
-            let judgement = Judgement {
-                verdict,
-                reason: Reason::RanBefore,
-                message: format!("the same job ran to its end before, {times}{used}{said}"),
-                missing: Vec::new(),
-                swings: Vec::new(),
-                oom_probability: None,
-                ..judgement
-            };
-            Learned { judgement, contradicted }
+            Learned { judgement: ran(judgement, verdict, *runs, &used, &said), contradicted }
+        }
+        (Verdict::Tight, Lesson::Ran { runs, observed: Some(peak) }) => {
+            match by_use(Some(*peak), capacity(&judgement, policy), policy) {
+                (Verdict::Fits, used) => unchanged(ran(judgement, Verdict::Fits, *runs, &used, &said)),
+                _ => unchanged(judgement),
+            }
         }
         (Verdict::Fits | Verdict::Tight | Verdict::Unknown, Lesson::RanOut { at, reason }) => {
             let day = at.split('T').next().unwrap_or_default();
@@ -77,6 +81,26 @@ pub fn applied(judgement: Judgement, lesson: &Lesson, policy: &Policy) -> Learne
         }
         _ => unchanged(judgement),
     }
+}
+
+/// The judgement of a job that ran so often, with what it used and what the estimate said.
+fn ran(judgement: Judgement, verdict: Verdict, runs: usize, used: &str, said: &str) -> Judgement {
+    let times = if runs == 1 { "once".to_owned() } else { format!("{runs} times") };
+    Judgement {
+        verdict,
+        reason: Reason::RanBefore,
+        message: format!("the same job ran to its end before, {times}{used}{said}"),
+        missing: Vec::new(),
+        swings: Vec::new(),
+        oom_probability: None,
+        ..judgement
+    }
+}
+
+/// The interval of the need of a job that ran with this peak.
+pub fn narrowed(memory: &Memory, observed: Bytes, policy: &Policy) -> (Bytes, Bytes) {
+    let upper = memory.upper_bytes.min(Observed::with_margin(policy.observed.as_ref(), observed));
+    (memory.lower_bytes.min(upper), upper)
 }
 
 /// What the accelerator of the job offers. A job that is not understood has no memory, and may have an accelerator.
@@ -176,6 +200,36 @@ mod tests {
         ] {
             assert_eq!(judged(observed, capacity), (verdict, format!("{ran}{used}")));
         }
+    }
+
+    #[test]
+    fn a_doubtful_job_fits_if_what_it_used_before_leaves_room() {
+        let gib = Bytes::from_gib;
+        for (observed, verdict) in [
+            (Some(60.0), Verdict::Fits),
+            (Some(75.0), Verdict::Fits),
+            (Some(75.5), Verdict::Tight),
+            (None, Verdict::Tight),
+        ] {
+            let memory = Memory { capacity_bytes: Some(gib(79.1)), ..Memory::default() };
+            let judgement = Judgement {
+                memory: Some(memory),
+                ..Judgement::without_figures(Verdict::Tight, Reason::AboveCapacity)
+            };
+            let lesson = Lesson::Ran { runs: 2, observed: observed.map(gib) };
+            let learned = applied(judgement, &lesson, &policy(true));
+            assert_eq!((learned.judgement.verdict, learned.contradicted), (verdict, false), "{observed:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_observed_narrows_the_interval_from_above_alone() {
+        let gib = Bytes::from_gib;
+        let memory = Memory { lower_bytes: gib(40.0), upper_bytes: gib(80.0), ..Memory::default() };
+        let narrowed = |observed: f64| narrowed(&memory, gib(observed), &policy(true));
+        assert_eq!(narrowed(60.0), (gib(40.0), gib(63.0)));
+        assert_eq!(narrowed(90.0), (gib(40.0), gib(80.0)), "the allocator kept more than it needed");
+        assert_eq!(narrowed(20.0), (gib(21.0), gib(21.0)), "the estimate was too high");
     }
 
     #[test]
