@@ -186,9 +186,19 @@ impl Estimate {
             Figure::Allocated | Figure::Needed => self.spread.allocated,
             Figure::Reserved | Figure::Process => self.spread.kept,
         };
-        let [lean, likely, heavy] = [&self.lean_peak, &self.peak, &self.heavy_peak].map(of);
-        let distribution =
-            Distribution::new(lean, likely, heavy, spread).with_unowned(unowned).with_floor(self.floor);
+        let peaks = [&self.lean_peak, &self.peak, &self.heavy_peak];
+        let distribution = match figure {
+            Figure::Needed => {
+                let [lean, likely, heavy] = peaks.map(|peak| peak.estimated);
+                let [of_lean, of_likely, of_heavy] = peaks.map(|peak| peak.stated);
+                Distribution::new(lean, likely, heavy, spread).with_stated(of_lean, of_likely, of_heavy)
+            }
+            Figure::Allocated | Figure::Reserved | Figure::Process => {
+                let [lean, likely, heavy] = peaks.map(of);
+                Distribution::new(lean, likely, heavy, spread)
+            }
+        };
+        let distribution = distribution.with_unowned(unowned).with_floor(self.floor);
         if self.evidence == Evidence::Unchecked { distribution.with_floor_alone() } else { distribution }
     }
 

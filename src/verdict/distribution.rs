@@ -17,6 +17,13 @@
 //! Arithmetic has no spread. The weights and the optimizer states of the leanest plan are counted exactly. Their bytes
 //! are a floor of the lower bound, and a card below the floor is too small in every reading.
 //!
+//! A need may also be stated: a rollout engine reserves the share of the device that it is told. The job needs the higher
+//! of the two. A stated need has no `σ`, only the memory that no tensor owns:
+//!
+//! ```text
+//! P(need > c) = Σ w_i · max(Φ(ln(need_i / c) / σ_i), Φ(ln(stated_i / c) / min(u / stated_i, ½)))
+//! ```
+//!
 //! Of a framework, or of parts of a model, that was never compared with a measurement, the floor alone is the lower bound.
 //! Such a job is refused by arithmetic, or not at all.
 //!
@@ -33,10 +40,14 @@ const WEIGHTS: [f64; 3] = [0.25, 0.60, 0.15];
 /// grows.
 const UNOWNED_AT_MOST: f64 = 0.5;
 
+/// The least spread. A logarithm is divided by it.
+const LEAST_SPREAD: f64 = 1e-6;
+
 /// The needed memory as a distribution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
     needs: [Bytes; 3],
+    stated: [Bytes; 3],
     spread: f64,
     unowned: Bytes,
     floor: Bytes,
@@ -47,8 +58,20 @@ impl Distribution {
     /// From the needs of the three plans and the spread of ln(measured / estimated). The leanest and the heaviest may
     /// be swapped.
     pub fn new(lean: Bytes, likely: Bytes, heavy: Bytes, spread: f64) -> Self {
-        let needs = [lean.min(likely).min(heavy), likely, heavy.max(likely).max(lean)];
-        Self { needs, spread: spread.max(1e-6), unowned: Bytes::ZERO, floor: Bytes::ZERO, unchecked: false }
+        Self {
+            needs: ordered([lean, likely, heavy]),
+            stated: [Bytes::ZERO; 3],
+            spread: spread.max(LEAST_SPREAD),
+            unowned: Bytes::ZERO,
+            floor: Bytes::ZERO,
+            unchecked: false,
+        }
+    }
+
+    /// Adds what the three plans need at a time when they state it.
+    #[must_use]
+    pub fn with_stated(self, lean: Bytes, likely: Bytes, heavy: Bytes) -> Self {
+        Self { stated: ordered([lean, likely, heavy]), ..self }
     }
 
     /// Adds the standard deviation of the memory that no tensor owns.
@@ -73,7 +96,13 @@ impl Distribution {
     #[must_use]
     pub fn down_to(self, least: Bytes, floor: Bytes) -> Self {
         let [lean, likely, heavy] = self.needs;
-        Self { needs: [lean.min(least), likely, heavy], floor: self.floor.min(floor), ..self }
+        let [stated, of_likely, of_heavy] = self.stated;
+        Self {
+            needs: [lean.min(least), likely, heavy],
+            stated: [stated.min(least), of_likely, of_heavy],
+            floor: self.floor.min(floor),
+            ..self
+        }
     }
 
     /// Raises the heaviest plan to this need.
@@ -85,13 +114,13 @@ impl Distribution {
 
     /// The need of the likeliest plan.
     pub fn likely(&self) -> Bytes {
-        let [_, likely, _] = self.needs;
+        let [_, likely, _] = self.higher();
         likely
     }
 
     /// The needs of the leanest and of the heaviest plan.
     pub fn ends(&self) -> (Bytes, Bytes) {
-        let [lean, _, heavy] = self.needs;
+        let [lean, _, heavy] = self.higher();
         (lean, heavy)
     }
 
@@ -103,52 +132,71 @@ impl Distribution {
     /// The likeliest plan alone.
     #[must_use]
     pub fn likeliest(&self) -> Self {
-        let [_, likely, _] = self.needs;
-        Self { needs: [likely; 3], ..*self }
+        let ([_, likely, _], [_, stated, _]) = (self.needs, self.stated);
+        Self { needs: [likely; 3], stated: [stated; 3], ..*self }
     }
 
-    fn spread_of(&self, need: Bytes) -> f64 {
-        self.spread.hypot((self.unowned.as_f64() / need.as_f64().max(1.0)).min(UNOWNED_AT_MOST))
+    /// The estimated needs, with the stated ones beside them.
+    fn plans(&self) -> [(Bytes, Bytes); 3] {
+        let ([lean, likely, heavy], [of_lean, of_likely, of_heavy]) = (self.needs, self.stated);
+        [(lean, of_lean), (likely, of_likely), (heavy, of_heavy)]
+    }
+
+    /// The higher of what each plan needs by estimate and as stated.
+    fn higher(&self) -> [Bytes; 3] {
+        self.plans().map(|(need, stated)| need.max(stated))
+    }
+
+    fn with_unowned_of(&self, spread: f64, need: Bytes) -> f64 {
+        spread.hypot((self.unowned.as_f64() / need.as_f64().max(1.0)).min(UNOWNED_AT_MOST))
     }
 
     /// The probability that more than `capacity` is needed.
     pub fn probability_above(&self, capacity: Bytes) -> f64 {
-        self.needs.iter().zip(WEIGHTS).map(|(need, weight)| weight * self.above(*need, capacity)).sum()
+        self.plans().into_iter().zip(WEIGHTS).map(|(plan, weight)| weight * self.above(plan, capacity)).sum()
     }
 
     /// The probabilities for the leanest and for the heaviest plan alone.
     pub fn extremes_above(&self, capacity: Bytes) -> (f64, f64) {
-        let [lean, _, heavy] = self.needs;
+        let [lean, _, heavy] = self.plans();
         (self.above(lean, capacity), self.above(heavy, capacity))
     }
 
-    fn above(&self, need: Bytes, capacity: Bytes) -> f64 {
+    fn above(&self, (need, stated): (Bytes, Bytes), capacity: Bytes) -> f64 {
         if capacity == Bytes::ZERO || self.floor > capacity {
             return 1.0;
         }
-        if need == Bytes::ZERO {
-            return 0.0;
-        }
-        let z = (need.as_f64().ln() - capacity.as_f64().ln()) / self.spread_of(need);
-        0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
+        let above = |need: Bytes, spread: f64| {
+            if need == Bytes::ZERO {
+                return 0.0;
+            }
+            let z = (need.as_f64().ln() - capacity.as_f64().ln()) / self.with_unowned_of(spread, need);
+            0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
+        };
+        above(need, self.spread).max(above(stated, LEAST_SPREAD))
     }
 
     /// The ends of the 90 % interval.
     pub fn bounds(&self) -> (Bytes, Bytes) {
         const NINETY_PERCENT: f64 = 1.645;
-        let [lean, _, heavy] = self.needs;
-        let end = |need: Bytes, way: f64| need.scale((way * NINETY_PERCENT * self.spread_of(need)).exp());
+        let [lean, _, heavy] = self.plans();
+        let end = |(need, stated): (Bytes, Bytes), way: f64| {
+            let end = |need: Bytes, spread: f64| {
+                need.scale((way * NINETY_PERCENT * self.with_unowned_of(spread, need)).exp())
+            };
+            end(need, self.spread).max(end(stated, LEAST_SPREAD))
+        };
         let lower = if self.unchecked { self.floor } else { end(lean, -1.0).max(self.floor) };
         (lower, end(heavy, 1.0).max(lower))
     }
 
     /// The need that is not exceeded with this probability.
     pub fn quantile(&self, probability: f64) -> Bytes {
-        let [lean, _, heavy] = self.needs;
+        let [lean, _, heavy] = self.higher();
         // The quantile is within eight spreads of the extremes. A bisection of 60 steps is exact to a byte.
         let (mut low, mut high) = (
-            lean.as_f64().max(1.0).ln() - 8.0 * self.spread_of(lean),
-            heavy.as_f64().max(1.0).ln() + 8.0 * self.spread_of(heavy),
+            lean.as_f64().max(1.0).ln() - 8.0 * self.with_unowned_of(self.spread, lean),
+            heavy.as_f64().max(1.0).ln() + 8.0 * self.with_unowned_of(self.spread, heavy),
         );
         for _ in 0..60 {
             let middle = f64::midpoint(low, high);
@@ -160,6 +208,11 @@ impl Distribution {
         }
         Bytes::from_f64(high.exp())
     }
+}
+
+/// The needs with the least first and the most last.
+fn ordered([lean, likely, heavy]: [Bytes; 3]) -> [Bytes; 3] {
+    [lean.min(likely).min(heavy), likely, heavy.max(likely).max(lean)]
 }
 
 #[cfg(test)]
@@ -187,6 +240,28 @@ mod tests {
         let unchecked = known.clone().with_floor_alone();
         assert!(known.bounds().0 > need(50));
         assert_eq!(unchecked.bounds(), (need(18), known.bounds().1));
+    }
+
+    #[test]
+    fn a_stated_need_has_no_spread_of_the_formulas() {
+        let gib = |n: u64| Bytes(n * GIB);
+        let training = Distribution::new(gib(40), gib(40), gib(40), 0.3);
+        let with_engine = training.clone().with_stated(gib(70), gib(70), gib(70)).with_unowned(gib(1));
+        assert_eq!(with_engine.likely(), gib(70));
+        assert!(with_engine.probability_above(gib(79)) < 0.02, "the engine takes what it is told");
+        assert!(with_engine.probability_above(gib(60)) > 0.99);
+        let (low, high) = with_engine.bounds();
+        assert!(low > gib(68) && high < gib(73), "{low:?} {high:?}");
+    }
+
+    #[test]
+    fn a_training_near_a_stated_need_keeps_its_own_spread() {
+        let gib = |n: u64| Bytes(n * GIB);
+        let training = Distribution::new(gib(68), gib(68), gib(68), 0.3);
+        let alone = training.probability_above(gib(79));
+        let with_engine = training.clone().with_stated(gib(70), gib(70), gib(70));
+        assert!((with_engine.probability_above(gib(79)) - alone).abs() < 1e-9);
+        assert_eq!(with_engine.bounds().1, training.bounds().1);
     }
 
     #[test]

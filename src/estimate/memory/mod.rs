@@ -50,6 +50,10 @@ pub struct Peak {
     pub process: Bytes,
     /// The memory that must be available.
     pub needed: Bytes,
+    /// The same at every time that is estimated: all but the reservation of a rollout engine.
+    pub estimated: Bytes,
+    /// The same while a rollout engine holds the share of the device that the job states. Zero without an engine.
+    pub stated: Bytes,
     /// The worst stage.
     pub stage: u64,
     /// The fullest instant.
@@ -204,6 +208,8 @@ fn peak_of(
         reserved,
         process: reserved + runtime,
         needed: allocated + fragmentation + runtime,
+        estimated: allocated + fragmentation + runtime,
+        stated: Bytes::ZERO,
         stage: stage.index,
         instant: fullest.name,
         components: components.filter(|component| component.bytes > Bytes::ZERO).collect(),
@@ -224,6 +230,8 @@ fn while_loading(whole: Bytes, runtime: Bytes, stage: Stage) -> Peak {
         reserved: whole,
         process: whole + runtime,
         needed: whole + runtime,
+        estimated: whole + runtime,
+        stated: Bytes::ZERO,
         stage: stage.index,
         instant: loading::NAME,
         components: [("weights", whole), ("context and libraries", runtime)].map(part).to_vec(),

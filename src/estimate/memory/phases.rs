@@ -37,6 +37,7 @@ pub(super) fn with_generation(
             if awake {
                 training.process += engine.bytes;
                 training.needed += engine.bytes;
+                training.estimated += engine.bytes;
                 training.components.push(engine.clone());
             }
             (alone, vec![engine])
@@ -50,6 +51,10 @@ pub(super) fn with_generation(
     let held = if alone { Bytes::ZERO } else { held };
     let generation = held + own.iter().map(|part| part.bytes).sum() + runtime;
     training.phases = vec![part("training", training.needed), part("generation", generation)];
+    // The engine takes what it is told, and its cache fills the rest of its share.
+    let is_stated = matches!(plan.rollout, Some(Rollout::Engine { .. }));
+    training.stated = if is_stated { generation } else { Bytes::ZERO };
+    training.estimated = if is_stated { training.needed } else { training.needed.max(generation) };
     if generation <= training.needed {
         return training;
     }
@@ -61,6 +66,8 @@ pub(super) fn with_generation(
         reserved: held,
         process: generation,
         needed: generation,
+        estimated: training.estimated,
+        stated: training.stated,
         stage: training.stage,
         instant: "generation",
         components,
