@@ -264,7 +264,7 @@ impl<'p> Run<'p> {
             if first.starts_with("#!") && first.contains("python") {
                 return self.found(Target::Script(head.text.clone()), rest, start);
             }
-            return self.known_script(&file, rest, start);
+            return self.known_script(&head.text, &file, rest, start);
         }
         if !is_auxiliary(name) {
             self.unknown_program(&head.text, rest, start);
@@ -418,7 +418,7 @@ impl<'p> Run<'p> {
     fn shell_script(&mut self, file: &Word, rest: &[Word], start: &Start<'_>) {
         let known = self.files.get(&absolute(start.directory.as_deref(), &file.text)).cloned();
         match known.filter(|_| file.known) {
-            Some(known) => self.known_script(&known, rest, start),
+            Some(known) => self.known_script(&file.text, &known, rest, start),
             // `bash torchrun …` is not a shell script.
             None if file.known => self.unknown_program(&file.text, rest, start),
             None => {
@@ -429,9 +429,9 @@ impl<'p> Run<'p> {
     }
 
     /// A known script. If only a branch writes it, the programs that it starts are uncertain.
-    fn known_script(&mut self, file: &File, rest: &[Word], start: &Start<'_>) {
+    fn known_script(&mut self, path: &str, file: &File, rest: &[Word], start: &Start<'_>) {
         let (found, is_certain) = (self.launches.len(), file.is_certain_in(&self.branches));
-        shell::read(&file.text, rest, start, self);
+        shell::read_file(Some(path), &file.text, rest, start, self);
         self.mark_uncertain(found, is_certain);
     }
 

@@ -1,8 +1,8 @@
 //! Expands a word of a script: removes quotes, puts in variables and plain arithmetic, splits at blanks.
 //!
 //! The grammar gives words as they are written. A part with an unknown value is kept as it is written, and marked.
-//! Nothing is run. Of command substitutions only `expr` of plain arithmetic and `echo` of text have a known value.
-//! The others are passed on, for they may start a training. File patterns are not matched, and `{a,b}` stays as it
+//! Nothing is run. Of command substitutions a few have a [known](super::printed) value. The others are passed on, for they
+//! may start a training. File patterns are not matched, and `{a,b}` stays as it
 //! is.
 
 use crate::command::run::Budget;
@@ -178,12 +178,6 @@ impl<'s> Expander<'s> {
         rest
     }
 
-    pub(crate) fn default(&mut self, word: &str) -> Text {
-        let mut fields = Fields::default();
-        self.word(word, Quoted::No, false, &mut fields);
-        fields.into_text()
-    }
-
     /// The value of an arithmetic expression.
     pub(crate) fn arithmetic(&mut self, expression: &str) -> Option<i64> {
         // `${X:-8}` and `$(…)` in it are expanded first.
@@ -201,25 +195,13 @@ impl<'s> Expander<'s> {
 
     fn substitute(&mut self, command: &str, whole: &str, quoted: Quoted, split: bool, fields: &mut Fields) {
         let command = command.trim();
-        let known = if command == "pwd" {
-            self.state.directory.as_deref().map(Text::known)
-        } else if let Some(expression) = command.strip_prefix("expr ") {
-            let text = self.text(&expression.replace("\\*", "*").replace("'*'", "*"));
-            let number = text.as_known().and_then(|text| arithmetic::evaluate(text, &|_| None));
-            number.map(|number| Text::known(&number.to_string()))
-        } else if let Some(words) = command.strip_prefix("echo ") {
-            let plain = !words.contains(['|', ';', '&', '<', '>', '(', '`', '*', '-', '\\']);
-            plain.then(|| {
-                let mut fields = Fields::default();
-                self.word(words, Quoted::No, false, &mut fields);
-                fields.into_text()
-            })
-        } else {
-            None
-        };
+        let met = self.substitutions.len();
+        let known = self.printed(command);
         if let Some(text) = known {
             return self.append(&text, split && quoted == Quoted::No, fields);
         }
+        // It is read as a whole, with the substitutions in it.
+        self.substitutions.truncate(met);
         if self.budget.bytes(command.len()) {
             self.substitutions.push(command.to_owned());
         }
@@ -260,7 +242,7 @@ fn escaped<'w>(behind: &'w str, fields: &mut Fields, is_special: impl Fn(char) -
 }
 
 /// The index of the closing character, or the end.
-fn closing(text: &str, close: char) -> usize {
+pub(crate) fn closing(text: &str, close: char) -> usize {
     let mut open = vec![close];
     let mut characters = text.char_indices().peekable();
     while let Some((at, c)) = characters.next() {

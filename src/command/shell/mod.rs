@@ -25,6 +25,7 @@ mod expand;
 mod lines;
 mod parameters;
 mod placeholders;
+mod printed;
 mod substitutions;
 mod syntax;
 mod variables;
@@ -72,7 +73,19 @@ struct Simple<'c> {
 
 /// Reads a script with its arguments, in an environment.
 pub(crate) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mut Run<'_>) {
+    read_file(None, script, arguments, start, run);
+}
+
+/// The same, of a script that is a file with this path.
+pub(crate) fn read_file(
+    path: Option<&str>,
+    script: &str,
+    arguments: &[Word],
+    start: &Start<'_>,
+    run: &mut Run<'_>,
+) {
     let mut state = State::of(start.environment, start.directory.clone());
+    state.script = path.map(str::to_owned);
     state.arguments = Some(arguments.iter().map(text).collect());
     let mut shell = Shell { run, start, depth: start.depth + 1, substitutions: Vec::new() };
     shell.within(|shell| shell.script(script, &mut state));
@@ -443,9 +456,11 @@ impl Shell<'_, '_, '_> {
         };
         let (is_certain, found) = (file.is_certain_in(&self.run.branches), self.run.launches.len());
         let mut read = state.clone();
+        read.script = Some(path);
         self.depth += 1;
         self.script(&file.text, &mut read);
         self.depth -= 1;
+        read.script.clone_from(&state.script);
         if is_certain {
             *state = read;
         } else {

@@ -65,6 +65,9 @@ impl Expander<'_> {
         let value = match name {
             "@" | "*" => arguments.map(|arguments| Rc::new(Value::Array(arguments.clone()))),
             "#" => arguments.map(|arguments| Rc::new(Value::Text(Text::known(&arguments.len().to_string())))),
+            "0" | "BASH_SOURCE" if let Some(script) = &self.state.script => {
+                Some(Rc::new(Value::Text(Text::known(script))))
+            }
             _ if name.starts_with(|c: char| c.is_ascii_digit()) => {
                 let number: usize = name.parse().ok()?;
                 let argument = number.checked_sub(1).and_then(|at| arguments?.get(at));
@@ -109,18 +112,18 @@ impl Expander<'_> {
         };
         match sign {
             '-' | '?' | '=' if is_there => Some(text),
-            '-' => Some(self.default(word)),
+            '-' => Some(self.text(word)),
             '=' => {
-                let text = self.default(word);
+                let text = self.text(word);
                 if is_name(name) {
                     self.state.set(name, Value::Text(text.clone()));
                 }
                 Some(text)
             }
-            '+' if is_there => Some(self.default(word)),
+            '+' if is_there => Some(self.text(word)),
             '+' => Some(Text::default()),
             '%' | '#' if !colon && is_there => {
-                let pattern = self.default(word.strip_prefix(sign).unwrap_or(word));
+                let pattern = self.text(word.strip_prefix(sign).unwrap_or(word));
                 let (pattern, text) = (pattern.as_known()?, text.as_known()?.to_owned());
                 cut(&text, sign, word.starts_with(sign), pattern).map(Text::known)
             }

@@ -115,6 +115,10 @@ pub(crate) struct State {
     pub(crate) arguments: Option<Vec<Text>>,
     /// The working directory, as far as it is known.
     pub(crate) directory: Option<String>,
+    /// The path of the script that is read, if it is a file.
+    pub(crate) script: Option<String>,
+    /// How many temporary files were made.
+    pub(crate) temporaries: usize,
     /// Whether every assignment is exported (`set -a`).
     pub(crate) exports_all: bool,
     /// Whether the script has ended: `exit`, `return`, `exec` of a program.
