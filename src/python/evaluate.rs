@@ -13,7 +13,7 @@ use ruff_python_ast::{
 use serde_json::{Map, Value as Json};
 
 use super::arithmetic::{MOST_TEXT, arithmetic, bounded, compared, size, text_of, truth};
-use super::options::{Declared, given_as, spellings};
+use super::options::Declared;
 use super::scope::{Assigned, Binding, Bound, Condition, ScopeId, Scopes};
 use super::{Assignment, Call, Given, Program, Value};
 
@@ -28,9 +28,6 @@ pub(super) const MOST_NAME: usize = 128;
 const MOST_BINDINGS: usize = 16;
 /// The most bytes of all values that calls keep.
 const MOST_KEPT: usize = 256 << 10;
-
-/// The functions that call a function with the command line's options: `fire.Fire(train)`.
-const RUNNERS: &[&str] = &["Fire", "run", "cli", "command", "main"];
 
 /// The calls of a program, with the values of their arguments.
 pub(super) fn program(scopes: &Scopes<'_>, given: &dyn Given, steps: &mut usize) -> Program {
@@ -129,7 +126,12 @@ impl<'a> Evaluation<'_, 'a> {
 
     /// The arguments that `**settings` gives, if all their names are known: of a dictionary in the text, or of a name
     /// with that one value.
-    fn spread(&self, settings: &'a Expr, scope: ScopeId, depth: usize) -> Option<Vec<(String, Value)>> {
+    pub(super) fn spread(
+        &self,
+        settings: &'a Expr,
+        scope: ScopeId,
+        depth: usize,
+    ) -> Option<Vec<(String, Value)>> {
         if depth > DEEPEST || !self.step() {
             return None;
         }
@@ -466,60 +468,6 @@ impl<'a> Evaluation<'_, 'a> {
             }
             _ => Value::Unknown,
         }
-    }
-
-    /// A parameter: the value that every call of its function gives it, or its default.
-    fn parameter(
-        &self,
-        function: &str,
-        name: &str,
-        at: usize,
-        default: Option<(&'a Expr, ScopeId)>,
-        depth: usize,
-    ) -> Value {
-        let default =
-            || default.map_or(Value::Unknown, |(default, scope)| self.value(default, scope, depth + 1));
-        let mut found: Option<Value> = None;
-        for site in &self.scopes.sites {
-            if !self.step() {
-                return Value::Unknown;
-            }
-            let arguments = &site.call.arguments;
-            let is_named =
-                |expression: &Expr| matches!(expression, Expr::Name(n) if n.id.as_str() == function);
-            let value = if is_named(&site.call.func) {
-                let keyword = arguments.find_keyword(name);
-                if arguments.args.iter().any(Expr::is_starred_expr)
-                    || arguments.keywords.iter().any(|keyword| keyword.arg.is_none())
-                {
-                    return Value::Unknown;
-                }
-                match keyword.map(|keyword| &keyword.value).or_else(|| arguments.args.get(at)) {
-                    Some(given) => self.value(given, site.scope, depth + 1),
-                    None => default(),
-                }
-            } else if arguments.args.iter().any(is_named) {
-                let runner = match &*site.call.func {
-                    Expr::Attribute(attribute) => attribute.attr.as_str(),
-                    Expr::Name(name) => name.id.as_str(),
-                    _ => "",
-                };
-                if !RUNNERS.contains(&runner) {
-                    return Value::Unknown;
-                }
-                match self.given.option(&spellings(name)) {
-                    Some(passed) => given_as(passed, None),
-                    None => default(),
-                }
-            } else {
-                continue;
-            };
-            if found.as_ref().is_some_and(|found| *found != value) {
-                return Value::Unknown;
-            }
-            found = Some(value);
-        }
-        found.unwrap_or(Value::Unknown)
     }
 
     fn attribute(&self, attribute: &'a ExprAttribute, scope: ScopeId, depth: usize) -> Value {

@@ -16,6 +16,7 @@ mod builtins;
 mod depth;
 mod evaluate;
 mod options;
+mod parameters;
 mod scope;
 #[cfg(test)]
 mod tests;

@@ -176,6 +176,33 @@ args.batch = 9
 }
 
 #[test]
+fn parameters_have_the_values_of_a_dictionary_that_is_spread() {
+    let train = "def train(model='none', batch=4):\n    f(model, batch)\n";
+    let call = |call: &str| plainly(&format!("{train}settings = {{'model': 'llama', 'rank': 8}}\n{call}"));
+    for (text, seen) in [
+        ("train(**settings)", "\"llama\", 4"),
+        ("train(batch=2, **{'model': 'llama'})", "\"llama\", 2"),
+        ("train(**load())", "?, ?"),
+        ("train(model='gpt2', **load())", "\"gpt2\", ?"),
+        ("train(**settings)\ntrain(batch=1)", "?, ?"),
+    ] {
+        assert_eq!(call(text).lines().next(), Some(seen), "{text}");
+    }
+}
+
+#[test]
+fn a_trainer_of_ray_gives_its_function_a_dictionary() {
+    let train = "def train(config):\n    f(config['model'], config['batch'])\n";
+    for call in [
+        "TorchTrainer(train, train_loop_config={'model': 'llama', 'batch': 2})",
+        "TorchTrainer(train_loop_per_worker=train, train_loop_config={'model': 'llama', 'batch': 2})",
+    ] {
+        assert_eq!(plainly(&format!("{train}{call}")).lines().next(), Some("\"llama\", 2"), "{call}");
+    }
+    assert_eq!(plainly(&format!("{train}TorchTrainer(train)")).lines().next(), Some("?, ?"));
+}
+
+#[test]
 fn fields_of_classes_and_parameters_are_known() {
     let text = "
 @dataclass

@@ -86,6 +86,8 @@ const LOADING: &[&str] = &["model_init_kwargs", "model_kwargs"];
 const SIZES: &[&str] = &["max_lora_rank", "max_seq_length"];
 /// The arguments that name a model.
 const NAMES: &[&str] = &["pretrained_model_name_or_path", "model_name", "model_name_or_path"];
+/// Functions of TRL and alignment-handbook that return nothing unless the options ask for adapters or few bits.
+const BY_OPTIONS: &[&str] = &["get_peft_config", "get_quantization_config"];
 /// The setting of checkpointing.
 const CHECKPOINTING: &str = "gradient_checkpointing";
 
@@ -120,9 +122,24 @@ impl<'p> CallSettings<'p> {
             self.adapters(call.named.get("peft_config").or_else(|| call.positional.last()));
         } else if name == "gradient_checkpointing_enable" || name == "prepare_model_for_kbit_training" {
             self.checkpointing(call);
+        } else if name == "parse_dict" {
+            self.dictionary(call);
         } else if quantizes(call) {
             self.quantized_elsewhere();
         }
+    }
+
+    /// The dictionary that a parser of data classes reads in place of the command line.
+    fn dictionary(&mut self, call: &Call) {
+        let named = match call.positional.first().or_else(|| call.named.get("args")) {
+            Some(Value::Plain(Json::Object(settings))) => {
+                let plain = |(name, value): (&String, &Json)| (name.clone(), Value::Plain(value.clone()));
+                Some(settings.iter().map(plain).collect())
+            }
+            _ => None,
+        };
+        let may_have_more = named.is_none();
+        self.all(&Call { named: named.unwrap_or_default(), may_have_more, ..call.clone() });
     }
 
     /// Gives a setting. If two calls differ, it is unknown.
@@ -253,6 +270,7 @@ impl<'p> CallSettings<'p> {
             None | Some(Value::Plain(Json::Null)) => {}
             Some(value) => match self.call(value) {
                 Some(bits) if bits.name() == "BitsAndBytesConfig" => self.rest(&bits, &[], &[]),
+                Some(bits) if BY_OPTIONS.contains(&bits.name()) => {}
                 _ => self.put("load_in_4bit", &Value::Unknown),
             },
         }
@@ -268,6 +286,7 @@ impl<'p> CallSettings<'p> {
                     self.some(&adapters, ADAPTERS);
                     self.rest(&adapters, &[], ADAPTERS);
                 }
+                Some(adapters) if BY_OPTIONS.contains(&adapters.name()) => {}
                 _ => self.put("use_peft", &Value::Unknown),
             },
         }
@@ -287,9 +306,11 @@ impl<'p> CallSettings<'p> {
         }
         self.rest(call, &[OBJECTS, OPTIMIZERS], &[]);
         if call.may_have_more {
+            // Adapters that the program makes may be among the arguments.
+            let makes = self.program.calls.iter().any(|call| call.name() == "LoraConfig");
             // Weights that the program itself has loaded keep their bits.
             let loads = !self.keys.contains_key("model_name_or_path");
-            let open = [("use_peft", "peft_config", true), ("load_in_4bit", "quantization_config", loads)];
+            let open = [("use_peft", "peft_config", makes), ("load_in_4bit", "quantization_config", loads)];
             for (key, argument, may_differ) in open {
                 if may_differ && !call.named.contains_key(argument) && !self.keys.contains_key(key) {
                     self.put(key, &Value::Unknown);
@@ -338,7 +359,7 @@ pub(super) fn loads_unsloth(call: &Call) -> bool {
 fn quantizes(call: &Call) -> bool {
     const CONFIGURATIONS: &[&str] = &["BitsAndBytesConfig", "prepare_model_for_int8_training"];
     let name = call.name();
-    let asks = name.starts_with("is_") || CONFIGURATIONS.contains(&name);
+    let asks = name.starts_with("is_") || CONFIGURATIONS.contains(&name) || BY_OPTIONS.contains(&name);
     let loads = |name: &String| {
         name == "quantization_config" || LOADING.contains(&name.as_str()) || BITS.contains(&name.as_str())
     };

@@ -71,6 +71,7 @@ fn places<'a>(launch: &'a Launch, said: &Said, claims: &mut Claims) -> Places<'a
             file.tree.as_object().into_iter().flatten().filter(|(key, _)| places.has(&[key.as_str()]));
         file.asked.borrow_mut().extend(given.map(|(key, _)| key.clone()));
         places.add(Place::File(file.clone()));
+        places.add(Place::File(said.declared.clone()));
     } else if said.names_its_model() {
         places.add(Place::File(file.clone()));
     } else {
@@ -96,6 +97,9 @@ fn method(said: &Said, places: &Places<'_>, claims: &mut Claims) {
     if peft::read(places, false, claims).is_none() {
         if said.may_adapt {
             claims.open(field::finetuning::METHOD, Method::QLoRA);
+        } else if said.may_take_adapters {
+            claims.assume(field::finetuning::METHOD, Method::Full, TRAINER_DEFAULT);
+            open_method(None, claims);
         } else {
             claims.assume(field::finetuning::METHOD, Method::Full, TRAINER_DEFAULT);
         }

@@ -70,6 +70,8 @@ pub(super) struct Said {
     pub(super) is_trl: bool,
     /// Whether it may train adapters that are not read.
     pub(super) may_adapt: bool,
+    /// Whether its trainer may be given adapters that are not read.
+    pub(super) may_take_adapters: bool,
     /// Why the estimate does not cover what it does to its model or its optimizer.
     pub(super) departs: Option<Cause>,
     /// Whether it takes `TrainingArguments` from the command line.
@@ -112,8 +114,9 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
         by_ray: trained.by_ray,
         pads: !trained.is_trl() && pads(program),
         may_adapt: !settings.contains_key("use_peft") && (has_own_modules(program) || makes_adapters()),
+        may_take_adapters: trained.may_take_adapters(),
         departs: departures::cause(program),
-        parses_options: made(program).any(|call| matches!(call.name(), "HfArgumentParser" | "TrlParser")),
+        parses_options: made(program).any(|call| parses_dataclasses(call.name())),
         is_unsloth: made(program).any(loads_unsloth),
         is_loop: trained.is_loop(),
         settings: Config::new(script.source.clone(), Json::Object(settings)),
@@ -153,6 +156,11 @@ fn settings(launch: &Launch, program: &Program, trained: &Trained<'_>) -> Map<St
         }
     }
     settings.into_keys()
+}
+
+/// `HfArgumentParser`, `TrlParser`, and alignment-handbook's `H4ArgumentParser`: options or a file fill data classes.
+fn parses_dataclasses(name: &str) -> bool {
+    name == "TrlParser" || name.strip_suffix("ArgumentParser").is_some_and(|whose| !whose.is_empty())
 }
 
 /// Whether every call that tokenizes pads the samples to the longest length.

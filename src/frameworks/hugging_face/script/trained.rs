@@ -46,6 +46,11 @@ impl<'p> Trained<'p> {
         self.trainer.is_none()
     }
 
+    /// Whether the trainer has arguments that are not known. Adapters may be among them.
+    pub(super) fn may_take_adapters(&self) -> bool {
+        self.trainer.is_some_and(|call| call.may_have_more && !call.named.contains_key("peft_config"))
+    }
+
     /// Whether the trainer is one of TRL's.
     pub(super) fn is_trl(&self) -> bool {
         !matches!(self.name(), "" | "Seq2Seq")
