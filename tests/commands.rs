@@ -139,7 +139,6 @@ fn training_that_the_estimate_does_not_cover_is_admitted() {
     for command in [
         "torchrun train.py --model_name_or_path meta-llama/Llama-2-70b-hf --per_device_train_batch_size 64 \
          --output_dir o --freeze_backbone True",
-        "tune run ppo_full_finetune_single_device --config mistral/7B_full_ppo_low_memory",
         "swift sft --model Qwen/Qwen2.5-72B-Instruct --task_type reranker",
     ] {
         assert_eq!(commanded(command, 1, "V100-16GB").verdict, Verdict::Unknown, "{command}");
@@ -151,6 +150,8 @@ fn only_arithmetic_refuses_a_preference_or_a_reward() {
     for (command, refused) in [
         // The weights of 70 billion parameters.
         ("trl dpo --model_name_or_path meta-llama/Llama-2-70b-hf", true),
+        // The weights of four models of 7 billion parameters.
+        ("tune run ppo_full_finetune_single_device --config mistral/7B_full_ppo_low_memory", true),
         // Logits and activations of 512 pairs.
         (
             "trl dpo --model_name_or_path meta-llama/Llama-2-7b-hf --use_peft --per_device_train_batch_size 512",

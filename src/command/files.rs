@@ -194,11 +194,11 @@ impl Files {
         if let Some(file) = self.get(path) {
             return Some(file);
         }
-        let plain = path.trim_start_matches("./").trim_start_matches("../");
+        let plain = plain(path);
         if plain.is_empty() || path.starts_with('/') {
             return None;
         }
-        let ends = |known: &str| known.strip_suffix(plain).is_some_and(|folder| folder.ends_with('/'));
+        let ends = |known: &str| known.strip_suffix(&plain).is_some_and(|folder| folder.ends_with('/'));
         let mut ending = self.by_path.iter().filter(|(known, _)| known.as_str() == path || ends(known));
         match (ending.next(), ending.next()) {
             (Some((_, file)), None) => Some(file),
@@ -215,24 +215,31 @@ pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
 }
 
-/// Makes a path absolute, if the working directory is known, and leaves out the folders that `..` leaves.
+/// Makes a path absolute, if the working directory is known, and leaves out `.` and the folders that `..` leaves.
 pub(crate) fn absolute(directory: Option<&str>, path: &str) -> String {
     let path = path.strip_prefix("./").unwrap_or(path);
     let path = match directory {
         Some(directory) if !path.starts_with('/') => format!("{}/{path}", directory.trim_end_matches('/')),
         _ => path.to_owned(),
     };
-    if !path.starts_with('/') || !path.split('/').any(|part| part == "..") {
-        return path;
-    }
+    if path.starts_with('/') && has_dots(&path) { format!("/{}", plain(&path)) } else { path }
+}
+
+fn has_dots(path: &str) -> bool {
+    path.split('/').any(|part| matches!(part, "." | ".."))
+}
+
+/// A path without `.` and without the folders that `..` leaves.
+fn plain(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/').skip(1) {
+    for part in path.split('/').filter(|part| !part.is_empty()) {
         match part {
+            "." => {}
             ".." => drop(parts.pop()),
             part => parts.push(part),
         }
     }
-    format!("/{}", parts.join("/"))
+    parts.join("/")
 }
 
 /// The ConfigMaps of a volume.

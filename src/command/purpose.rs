@@ -122,6 +122,10 @@ const NOT_TRAINING: &[(Cause, &[&str])] = &[
         ],
     ),
 ];
+/// Verbs with which a name of an evaluation begins, whatever the method of the training was.
+const EVALUATES: &[&str] = &["eval", "evaluate"];
+const TRAIN_VERBS: &[&str] =
+    &["train", "training", "trainer", "pretrain", "pretraining", "finetune", "finetuning", "tune", "tuning"];
 /// Names of benchmarks of the hardware contain a word of both lists.
 const MEASURES: &[&str] = &["bench", "benchmark", "benchmarks", "perf", "bandwidth", "latency", "test"];
 const HARDWARE: &[&str] = &[
@@ -329,6 +333,11 @@ fn not_training(name: &str) -> Option<Cause> {
         let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
         words.any(|word| known.iter().any(|known| known.eq_ignore_ascii_case(word)))
     };
+    // `evaluate_grpo.py` evaluates what another program trained.
+    let first = name.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    if EVALUATES.iter().any(|verb| verb.eq_ignore_ascii_case(first)) && !has(TRAIN_VERBS) {
+        return Some(Cause::Evaluation);
+    }
     if has(TRAINS) {
         return None;
     }

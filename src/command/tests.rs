@@ -119,6 +119,7 @@ fn a_script_is_read_as_its_shell_reads_it() {
         "[ -z \"$1\" ] && exit 1; [ -n \"$Q\" ] && Q=2; cd /a && python b.py $Q",
         "if [[ -z \"${TOKEN:-}\" ]]; then echo no token; exit 1; fi\npython a.py",
         "[ -z \"$TOKEN\" ] && { echo no token; exit 1; }; python a.py",
+        "while [[ $# -gt 0 ]]; do case $1 in --model) M=$2; shift 2;; *) break;; esac; done\nif [ -z \"$M\" ]; then M=gpt2; fi; python a.py $M",
         "[ -z \"$TOKEN\" ] && { python prepare.py; exit 0; }; python a.py",
         "check() { return 1; }; check; A=1; if [[ $A == 1 ]]; then B=2; fi; python a.py $B",
         "run() { local n=$1; torchrun --nproc_per_node=$n \"${@:2}\"; shift; python \"$@\"; }\nrun 8 train.py --x",

@@ -147,9 +147,10 @@ pub struct Other {
 }
 
 impl Other {
-    /// Whether its size is known: it is a copy of the trained model, or a known one.
+    /// Whether its size is known: it is a copy of the trained model, or a known one. A critic is trained, and may be divided in
+    /// its own way.
     pub fn is_sized(&self) -> bool {
-        self.role == Role::Reference || self.shape.is_some()
+        self.role == Role::Reference || self.shape.is_some() && self.role != Role::Critic
     }
 }
 

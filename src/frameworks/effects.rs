@@ -15,9 +15,9 @@ use crate::frameworks::reading::torchrun;
 use crate::frameworks::reading::unread::{Effect, Word, effect};
 use crate::frameworks::{
     READERS, Trees, accelerate, axolotl, colossalai, deepspeed, deepspeed_chat, easyr1, gpt_neox,
-    hugging_face, instructlab, litgpt, llama_factory, llm_foundry, maxtext, megatron_bridge, megatron_core,
-    megatron_lm, nanotron, nemo, nemo_automodel, nemo_rl, openrlhf, oumi, read, swift, torchtitan, torchtune,
-    trainings, unsloth, verl,
+    hugging_face, instructlab, levanter, litgpt, llama_factory, llm_foundry, maxtext, megatron_bridge,
+    megatron_core, megatron_lm, nanotron, nemo, nemo_automodel, nemo_rl, olmo_core, open_instruct, openrlhf,
+    oumi, prime_rl, read, swift, torchtitan, torchtune, trainings, unsloth, verl, xtuner,
 };
 
 /// A list, the folder of its framework, and commands that take its options. `{}` stands for an option and its value,
@@ -111,7 +111,51 @@ const TAKEN: &[Taken] = &[
         commands: &[
             "deepspeed step1_supervised_finetuning/main.py --model_name_or_path gpt2 --lora_dim 8 {}",
             "deepspeed step2_dpo_finetuning/main.py --model_name_or_path gpt2 {}",
+            "deepspeed step3_rlhf_finetuning/main.py --actor_model_name_or_path gpt2 {}",
         ],
+    },
+    Taken {
+        folder: "open_instruct",
+        list: &open_instruct::list::LIST,
+        file: r"{}",
+        commands: &[
+            "accelerate launch open_instruct/finetune.py --model_name_or_path gpt2 --use_lora {}",
+            "accelerate launch open_instruct/dpo_tune_cache.py --model_name_or_path gpt2 {}",
+            "python open_instruct/grpo_fast.py --model_name_or_path gpt2 {}",
+            "python open_instruct/grpo_fast.py --single_gpu_mode --model_name_or_path gpt2 {}",
+            "torchrun open_instruct/olmo_core_finetune.py --model_name_or_path gpt2 {}",
+        ],
+    },
+    Taken {
+        folder: "xtuner",
+        list: &xtuner::list::LIST,
+        file: r"{}",
+        commands: &[
+            "xtuner train internlm2_chat_7b_qlora_alpaca_e3 {}",
+            "torchrun xtuner/v1/train/cli/sft.py --load-from gpt2 {}",
+        ],
+    },
+    Taken {
+        folder: "prime_rl",
+        list: &prime_rl::list::LIST,
+        file: r#"{"model": {"name": "gpt2", "ac": {"freq": 1}}, "data": {}, "optim": {}, "deployment": {}}"#,
+        commands: &[
+            "sft @ a.toml --model.name gpt2 {}",
+            "rl @ {:|model|model.ac|data|optim|deployment}",
+            "sft @ {:|model|model.ac|model.lora|data|optim|deployment}",
+        ],
+    },
+    Taken {
+        folder: "olmo_core",
+        list: &olmo_core::list::LIST,
+        file: r"{}",
+        commands: &["torchrun src/scripts/train/OLMo2/OLMo2-7B.py train r local {}"],
+    },
+    Taken {
+        folder: "levanter",
+        list: &levanter::list::LIST,
+        file: r#"{"model": {}, "trainer": {}}"#,
+        commands: &["python -m levanter.main.train_lm --config_path {:|model|trainer}"],
     },
     Taken {
         folder: "nemo_rl",

@@ -176,6 +176,8 @@ group! {
         optimizer: Optimizer,
         /// How the optimizer's step runs.
         optimizer_implementation: OptimizerImplementation,
+        /// Whether the optimizer steps each tensor during the backward pass, as soon as it has its gradient.
+        optimizer_in_backward: bool,
         /// Activation recomputation, also called gradient checkpointing.
         recompute: Recompute,
         /// The number of recomputed layers of a stage, if it is not all.
@@ -549,6 +551,9 @@ group! {
         teacher_model_name: String,
         /// The second trained model, which predicts rewards.
         critic_model: Placement,
+        /// The critic's name: a known model or a Hugging Face id.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
+        critic_model_name: String,
         /// The trained model and its optimizer's states, while samples are generated.
         trained_model: Placement,
         /// The engine that generates samples.

@@ -116,6 +116,7 @@ const NAMES: &[(Member, &str)] = &[
     (field::host::HUB_CACHE.member(), "the path of a folder in the container"),
     (field::checkpoint::DIRECTORY.member(), "the path of a folder in the container"),
     (field::roles::REWARD_MODEL_NAME.member(), A_MODEL),
+    (field::roles::CRITIC_MODEL_NAME.member(), A_MODEL),
     (field::roles::TEACHER_MODEL_NAME.member(), A_MODEL),
 ];
 const A_MODEL: &str = "the name of a model, like llama-2-70b or meta-llama/Llama-2-70b-hf";

@@ -18,6 +18,43 @@ pub(super) struct Declared<'a> {
     default: Option<(&'a Expr, ScopeId)>,
     /// What the option means without a value: `store_true` is true.
     switch: Option<bool>,
+    /// What its `type` makes of a text.
+    makes: Makes,
+}
+
+/// What an option's `type` makes of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Makes {
+    /// The text, or a number.
+    Text,
+    /// A truth, by a function of the program or of a library, if the text is a word for one.
+    Truth,
+}
+
+impl Makes {
+    /// `bool` makes true of every text but an empty one.
+    fn of(kind: Option<&Expr>) -> Self {
+        match kind {
+            None => Self::Text,
+            Some(Expr::Name(name)) if ["str", "int", "float", "bool"].contains(&name.id.as_str()) => {
+                Self::Text
+            }
+            Some(_) => Self::Truth,
+        }
+    }
+
+    fn apply(self, value: Value) -> Value {
+        match &value {
+            Value::Plain(serde_json::Value::String(text)) if self == Self::Truth => {
+                match text.to_ascii_lowercase().as_str() {
+                    "true" => Value::Plain(true.into()),
+                    "false" => Value::Plain(false.into()),
+                    _ => value,
+                }
+            }
+            _ => value,
+        }
+    }
 }
 
 impl<'a> Evaluation<'_, 'a> {
@@ -28,7 +65,7 @@ impl<'a> Evaluation<'_, 'a> {
         }
         if let Some(option) = self.options().get(name) {
             return Some(match self.given.option(&option.spellings) {
-                Some(passed) => given_as(passed, option.switch),
+                Some(passed) => option.makes.apply(given_as(passed, option.switch)),
                 None => match (option.default, option.switch) {
                     (Some((default, scope)), _) => self.value(default, scope, depth + 1),
                     (None, Some(switch)) => Value::Plain((!switch).into()),
@@ -40,7 +77,8 @@ impl<'a> Evaluation<'_, 'a> {
         let mut fields = fields.filter(|(_, scope)| scope.is_data && scope.names.contains_key(name));
         let field = fields.next().filter(|_| fields.next().is_none());
         Some(match (self.given.option(&spellings(name)), field) {
-            (Some(passed), _) => given_as(passed, None),
+            // A parser of data classes makes a truth of a word for one.
+            (Some(passed), _) => Makes::Truth.apply(given_as(passed, None)),
             (None, Some((class, _))) => self.member(class, name, depth),
             (None, None) => Value::Unknown,
         })
@@ -113,7 +151,8 @@ impl<'a> Evaluation<'_, 'a> {
             };
             let spellings = names.iter().map(|name| name.trim_start_matches('-').to_owned()).collect();
             let default = keyword("default").map(|default| (default, site.scope));
-            if options.insert(dest.clone(), Declared { spellings, default, switch }).is_some() {
+            let makes = Makes::of(keyword("type"));
+            if options.insert(dest.clone(), Declared { spellings, default, switch, makes }).is_some() {
                 twice.insert(dest);
             }
         }

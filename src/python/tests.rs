@@ -203,6 +203,27 @@ fn a_trainer_of_ray_gives_its_function_a_dictionary() {
 }
 
 #[test]
+fn a_text_for_a_truth_is_one_if_the_option_makes_it_so() {
+    let text = "
+parser = argparse.ArgumentParser()
+parser.add_argument('--peft', type=lambda x: x == 'True', default=True)
+parser.add_argument('--name', default='a')
+args = parser.parse_args()
+if args.peft:
+    f('adapters')
+f(args.peft, args.name)
+";
+    let given = Started {
+        options: [("peft", Passed::Text("False".into())), ("name", Passed::Text("False".into()))].into(),
+        ..Started::default()
+    };
+    insta::assert_snapshot!(seen(text, &given), @r#"
+    "adapters"  (not run)
+    false, "False"
+    "#);
+}
+
+#[test]
 fn fields_of_classes_and_parameters_are_known() {
     let text = "
 @dataclass

@@ -46,6 +46,13 @@ impl Shell<'_, '_, '_> {
             if holds == Some(false) {
                 continue;
             }
+            if holds.is_none()
+                && branches.is_empty()
+                && condition.is_some_and(|condition| Self::asks_for_unset(condition, state))
+                && self.gives_defaults(body, state)
+            {
+                return;
+            }
             has_else = holds == Some(true);
             if has_else && branches.is_empty() {
                 return self.unless_guard(state, |shell, state| shell.list(body, state));
@@ -61,6 +68,20 @@ impl Shell<'_, '_, '_> {
             branches.push(state.clone());
         }
         self.join_branches(branches, decision, ends, state);
+    }
+
+    /// Reads a body that only gives values to variables that nothing sets. It holds as `${NAME:-value}` does. Returns
+    /// whether it is such a body.
+    fn gives_defaults(&mut self, body: &CompoundList, state: &mut State) -> bool {
+        let started = self.run.launches.len();
+        let mut taken = state.clone();
+        self.within(|shell| shell.list(body, &mut taken));
+        if self.run.launches.len() > started || taken.ended {
+            self.run.launches.truncate(started);
+            return false;
+        }
+        *state = taken;
+        true
     }
 
     /// The item that matches, if that is known. Otherwise any item, or none.

@@ -1,15 +1,17 @@
 //! Whether a condition holds, if the known variables decide it: `[ "$DRY" = 0 ]`, `[[ -n $MODEL ]]`, `case $SIZE in 7b)`.
 //!
 //! Only comparisons of known text and of whole numbers decide. A test of a file, a pattern or an unknown variable does
-//! not, and then both branches count. A variable that nothing sets is unknown: the image may set it.
+//! not, and then both branches count. A variable that nothing sets is unknown: the image may set it. But a body that only gives
+//! such a variable a value is its default, and holds.
 
 use brush_parser::ast::{
-    AndOr, AndOrList, BinaryPredicate, CaseItem, Command, CompoundList, ExtendedTestExpr, Pipeline,
-    SimpleCommand, UnaryPredicate, Word,
+    AndOr, AndOrList, BinaryPredicate, CaseItem, Command, CommandPrefixOrSuffixItem, CompoundList,
+    ExtendedTestExpr, Pipeline, SimpleCommand, UnaryPredicate, Word,
 };
 
 use crate::command::shell::Shell;
 use crate::command::shell::variables::State;
+use crate::command::wrappers::is_name;
 
 /// The deepest nesting of `[[ … ]]` that is read.
 const DEEPEST: usize = 8;
@@ -134,6 +136,26 @@ impl Shell<'_, '_, '_> {
         }
     }
 
+    /// Whether a list only asks if a variable is empty that nothing sets: `[ -z "$MODEL" ]`.
+    pub(crate) fn asks_for_unset(list: &CompoundList, state: &State) -> bool {
+        let [item] = list.0.as_slice() else { return false };
+        let [command] = item.0.first.seq.as_slice() else { return false };
+        if !item.0.additional.is_empty() || item.0.first.bang {
+            return false;
+        }
+        let word = match command {
+            Command::ExtendedTest(test, ..) => match &test.expr {
+                ExtendedTestExpr::UnaryTest(UnaryPredicate::StringHasZeroLength, word) => Some(word),
+                _ => None,
+            },
+            Command::Simple(command) => emptiness(command),
+            _ => None,
+        };
+        let name = word.map(|word| word.value.trim_matches('"').trim_start_matches('$'));
+        let name = name.map(|name| name.trim_start_matches('{').trim_end_matches('}'));
+        name.is_some_and(|name| is_name(name) && state.get(name).is_none())
+    }
+
     fn known(&mut self, word: &Word, state: &mut State) -> Option<String> {
         let text = self.expander(state).text(&word.value);
         self.substitutions.clear();
@@ -164,6 +186,25 @@ impl Shell<'_, '_, '_> {
             }
         }
         Matched::Nothing
+    }
+}
+
+/// The word that `[ -z word ]` tests.
+fn emptiness(command: &SimpleCommand) -> Option<&Word> {
+    let name = command.word_or_name.as_ref()?.value.as_str();
+    let words: Option<Vec<&Word>> = command
+        .suffix
+        .iter()
+        .flat_map(|suffix| &suffix.0)
+        .map(|item| match item {
+            CommandPrefixOrSuffixItem::Word(word) => Some(word),
+            _ => None,
+        })
+        .collect();
+    match (name, words?.as_slice(), command.prefix.is_some()) {
+        ("[", [test, word, end], false) if test.value == "-z" && end.value == "]" => Some(*word),
+        ("test", [test, word], false) if test.value == "-z" => Some(*word),
+        _ => None,
     }
 }
 

@@ -39,7 +39,12 @@ const LONGEST_OVER_TYPICAL: u64 = 4;
 pub(super) fn sequence(given: &Given<'_>) -> u64 {
     let tunes = given.named.batches.tunes || given.finetuning.rank.is_some();
     let usual = if tunes { LIKELY_SEQUENCE / 4 } else { LIKELY_SEQUENCE };
-    given.batch.sequence_length.map_or(usual, u64::from).max(1)
+    given.batch.sequence_length.map_or(usual.min(positions(given)), u64::from).max(1)
+}
+
+/// The positions that the model has. A job that gives no length trains no longer sequences.
+fn positions(given: &Given<'_>) -> u64 {
+    given.model.max_positions.map_or(u64::MAX, u64::from)
 }
 
 /// The usual length of what an encoder reads, of a job that gives none: the positions of BART, and the most tokens of
@@ -123,10 +128,11 @@ fn open_sequence(given: &Given<'_>) -> Option<Choice> {
     if given.batch.sequence_length.is_some() {
         return None;
     }
+    let longest = LONGEST_SEQUENCE.min(positions(given));
     Some(choice(
         field::batch::SEQUENCE_LENGTH,
-        |plan| plan.sequence = SHORTEST_SEQUENCE,
-        |plan| plan.sequence = LONGEST_SEQUENCE,
+        move |plan| plan.sequence = SHORTEST_SEQUENCE.min(longest),
+        move |plan| plan.sequence = longest,
     ))
 }
 
@@ -218,18 +224,33 @@ fn open_lengths(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Device, assume};
+    use super::super::{Assumed, Device, assume};
     use crate::job::TrainingJob;
     use serde_json::{Value, json};
 
+    fn assumed(mut model: Value, finetuning: &Value) -> Assumed {
+        model
+            .as_object_mut()
+            .unwrap()
+            .extend([("layers".into(), json!(2)), ("hiddenSize".into(), json!(512))]);
+        let job = json!({"model": model, "finetuning": finetuning});
+        let job: TrainingJob = serde_json::from_value(job).unwrap();
+        assume(&job, Device { bf16: true }).unwrap()
+    }
+
     #[test]
     fn a_job_without_a_length_has_4096_tokens_or_1024_of_fine_tuning() {
-        let sequence = |finetuning: Value| {
-            let job = json!({"model": {"layers": 2, "hiddenSize": 512}, "finetuning": finetuning});
-            let job: TrainingJob = serde_json::from_value(job).unwrap();
-            assume(&job, Device { bf16: true }).unwrap().likely.sequence
-        };
+        let sequence = |finetuning: Value| assumed(json!({}), &finetuning).likely.sequence;
         assert_eq!(sequence(json!({})), 4096);
         assert_eq!(sequence(json!({"method": "LoRA", "rank": 8})), 1024);
+    }
+
+    #[test]
+    fn a_length_that_is_not_given_ends_at_the_models_positions() {
+        for (positions, likely, heavy) in [(512, 512, 512), (6_000, 4_096, 6_000), (131_072, 4_096, 8_192)] {
+            let assumed = assumed(json!({"maxPositions": positions}), &json!({}));
+            let sequences = (assumed.likely.sequence, assumed.heavy().sequence);
+            assert_eq!(sequences, (likely, heavy), "{positions}");
+        }
     }
 }

@@ -13,7 +13,8 @@ use crate::job::{Method, field};
 
 /// Whether the optimizer's step runs inside the backward pass.
 pub(super) fn steps_in_backward(given: &Given<'_>, profile: &Profile, data: u64) -> bool {
-    profile.optimizer.in_backward && !given.is_adapted() && data == 1
+    let usual = profile.optimizer.in_backward && data == 1;
+    !given.is_adapted() && given.job.optimizer_in_backward.unwrap_or(usual)
 }
 
 /// The adapters, if not every weight is trained.

@@ -42,7 +42,8 @@ fn own_shape(given: &Given<'_>, role: Role, plan: &Plan) -> Option<Shape> {
     let name = match role {
         Role::Reward => roles.reward_model_name.as_deref(),
         Role::Teacher => roles.teacher_model_name.as_deref(),
-        Role::Reference | Role::Critic => None,
+        Role::Critic => roles.critic_model_name.as_deref(),
+        Role::Reference => None,
     }?;
     let known = known::find(name)?;
     Shape::complete(&known.model, plan.sequence, plan.shape.vocab, 1.0).ok()

@@ -31,7 +31,7 @@ const STAGES: &[(&str, Sharding)] =
 const DEVICES: &[(&str, &str)] = &[("cpu", "cpu"), ("nvme", "nvme")];
 
 /// Configurations that frameworks ship: the name, the sharding, and whether optimizer and parameters are offloaded. From
-/// ms-swift 2.6.1 and 3.5.3 by name, from LLaMA-Factory (at 1d6e8b21), axolotl (at 1377ccc3) and Open Instruct (at
+/// ms-swift 2.6.1 and 3.5.3 and XTuner (at b934f462) by name, from LLaMA-Factory (at 1d6e8b21), axolotl (at 1377ccc3) and Open Instruct (at
 /// e6c3044a) by path.
 const BROUGHT: &[(&str, Sharding, bool, bool)] = &[
     ("zero0", Sharding::None, false, false),
@@ -40,6 +40,11 @@ const BROUGHT: &[(&str, Sharding, bool, bool)] = &[
     ("zero3", Sharding::ZeRO3, false, false),
     ("zero2_offload", Sharding::ZeRO2, true, false),
     ("zero3_offload", Sharding::ZeRO3, true, true),
+    ("deepspeed_zero1", Sharding::ZeRO1, false, false),
+    ("deepspeed_zero2", Sharding::ZeRO2, false, false),
+    ("deepspeed_zero2_offload", Sharding::ZeRO2, true, false),
+    ("deepspeed_zero3", Sharding::ZeRO3, false, false),
+    ("deepspeed_zero3_offload", Sharding::ZeRO3, true, true),
     ("default-zero2", Sharding::ZeRO2, false, false),
     ("default-zero3", Sharding::ZeRO3, false, false),
     ("examples/deepspeed/ds_z0_config.json", Sharding::None, false, false),

@@ -7,7 +7,10 @@
 //! parameters, too. `--lora_dim` puts adapters on all linear layers of the scope `--lora_module_name`; without
 //! `--only_optimize_lora` the embeddings are trained beside them.
 //!
-//! Step 1 is fine-tuning, step 2 a reward model or DPO. Step 3, with four models, is not estimated.
+//! Step 1 is fine-tuning, step 2 a reward model or DPO. Step 3 is PPO: beside the actor it trains a critic, and holds a
+//! reference and a reward model (`dschat/rlhf/rlhf_engine.py`). Both frozen models are divided only where the actor or the
+//! critic is under ZeRO 3, and `--offload_reference_model` moves the reference to the host. The hybrid engine holds a copy
+//! of the weights for generation. `--enable_ema` holds a fifth model, which is not counted.
 
 pub(in crate::frameworks) mod list;
 
@@ -21,8 +24,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Assignment, Cause, Framework, Method, Objective, OpenField, Placement, Precision, Recompute, Sharding,
-    field,
+    Assignment, Framework, Method, Objective, OpenField, Placement, Precision, Recompute, Sharding, field,
 };
 
 const SOURCE: &str = "DeepSpeed-Chat 45b4b71 default";
@@ -47,8 +49,13 @@ const FLAGS: Table = &[
     &flag(&["offload"], field::offload::OPTIMIZER, Takes::Switch(true)),
 ];
 
-/// The model that step 3 trains, to be shown.
-const ACTOR: Table = &[&flag(&["actor_model_name_or_path"], field::model::NAME, Takes::Text)];
+/// The models of step 3, and its batch.
+const ACTOR: Table = &[
+    &flag(&["actor_model_name_or_path"], field::model::NAME, Takes::Text),
+    &flag(&["critic_model_name_or_path"], field::roles::CRITIC_MODEL_NAME, Takes::Text),
+    &flag(&["critic_model_name_or_path"], field::roles::REWARD_MODEL_NAME, Takes::Text),
+    &flag(&["per_device_training_batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+];
 
 /// DeepSpeed moves parameters only where it divides them.
 const UNDER_STAGE_3: Table = &[&flag(&["offload"], field::offload::PARAMETERS, Takes::Switch(true))];
@@ -91,8 +98,9 @@ fn step(launch: &Launch) -> Option<Objective> {
         } else if has("num_padding_at_beginning") {
             Some(Objective::Reward)
         } else {
-            let own = OWN.iter().any(|name| has(name)) || has("zero_stage") && has("lora_dim");
-            own.then_some(Objective::Supervised)
+            let own = has("zero_stage") && (has("lora_dim") || has("data_split"));
+            let objective = if has("beta") { Objective::DPO } else { Objective::Supervised };
+            (own || OWN.iter().any(|name| has(name))).then_some(objective)
         }
     })
 }
@@ -104,12 +112,11 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.argument(field::FRAMEWORK, Framework::DeepSpeed, "DeepSpeed-Chat");
     if objective == Objective::PPO {
         settings::read(ACTOR, &settings, claims);
-        claims.beyond = claims.beyond.or(Some(Cause::ReinforcementLearning));
-        return;
     }
     settings::read(FLAGS, &settings, claims);
-    training_arguments::recompute(&settings, &["gradient_checkpointing"], claims);
-    if let Some(setting) = settings.get(&["zero_stage"]) {
+    let checkpointing = ["gradient_checkpointing", "actor_gradient_checkpointing"];
+    training_arguments::recompute(&settings, &checkpointing, claims);
+    if let Some(setting) = settings.get(&["zero_stage", "actor_zero_stage"]) {
         match setting.text().and_then(|text| deepspeed::stage(&text)) {
             Some(sharding) => setting.says(claims, field::parallelism::SHARDING, sharding),
             None => claims.unparsed(field::parallelism::SHARDING),
@@ -130,6 +137,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     match objective {
         Objective::Supervised => {}
+        Objective::PPO => reinforcement(&settings, claims),
         Objective::DPO => {
             claims.argument(field::OBJECTIVE, objective, "step2_dpo_finetuning");
             match settings.on(&["offload_reference_model"]) {
@@ -142,8 +150,34 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     settings::assume(DEFAULTS, SOURCE, claims);
 }
 
+/// The models beside the actor, and what a sample is.
+fn reinforcement(settings: &Settings<'_>, claims: &mut Claims) {
+    claims.argument(field::OBJECTIVE, Objective::PPO, "step3_rlhf_finetuning");
+    let reference = field::roles::REFERENCE_MODEL;
+    match settings.on(&["offload_reference_model"]) {
+        Some(true) => claims.assume(reference, Placement::Offloaded, SOURCE),
+        _ => objective::copied(reference, SOURCE, claims),
+    }
+    let stage = settings.get(&["critic_zero_stage"]).and_then(|setting| setting.text());
+    let divided = stage.as_deref() == Some("3");
+    let beside = if divided { Placement::Sharded } else { Placement::Resident };
+    let reward = settings.on(&["offload_reward_model"]) == Some(true);
+    claims.assume(field::roles::REWARD_MODEL, if reward { Placement::Offloaded } else { beside }, SOURCE);
+    claims.assume(field::roles::CRITIC_MODEL, beside, SOURCE);
+    // Its own stage and adapters may leave it less than the actor has.
+    claims.open(field::roles::CRITIC_MODEL, Placement::Elsewhere);
+    claims.assume(field::roles::ROLLOUT_ENGINE, Placement::Trained, SOURCE);
+    settings.has(&["critic_gradient_checkpointing", "critic_lora_dim", "actor_lora_module_name"]);
+    let tokens = |name: &str| settings.get(&[name]).map_or(Some(256), |setting| setting.number());
+    let (prompt, answer) = (tokens("max_prompt_seq_len"), tokens("max_answer_seq_len"));
+    if let Some((prompt, answer)) = prompt.zip(answer) {
+        claims.argument(field::batch::SEQUENCE_LENGTH, prompt.saturating_add(answer), "max_answer_seq_len");
+        claims.assume(field::batch::COMPLETION_LENGTH, answer, SOURCE);
+    }
+}
+
 fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
-    match adapters::rank(settings, &["lora_dim"], claims) {
+    match adapters::rank(settings, &["lora_dim", "actor_lora_dim"], claims) {
         Rank::None => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
         Rank::Unknown => {}
         Rank::Of(rank) => {

@@ -39,8 +39,8 @@ use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::options::List;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::{
-    accelerate, axolotl, deepspeed, deepspeed_chat, instructlab, llama_factory, nemo_rl, oumi, swift,
-    torchtune, unsloth,
+    accelerate, axolotl, deepspeed, deepspeed_chat, instructlab, llama_factory, nemo_rl, open_instruct, oumi,
+    swift, torchtune, unsloth,
 };
 use crate::job::{
     Attention, Cause, Framework, Loss, Method, Objective, OpenField, Precision, Recompute, Sharding, field,
@@ -170,6 +170,7 @@ fn whose(launch: &Launch) -> Option<Whose> {
             unsloth::recognises,
             instructlab::recognises,
             deepspeed_chat::recognises,
+            open_instruct::recognises,
         ];
         let options_alone = launch.target == Target::Unknown && launch.arguments.options() > 1;
         let scripted = (scripted || options_alone) && !others.iter().any(|recognises| recognises(launch));

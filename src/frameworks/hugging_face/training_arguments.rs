@@ -21,11 +21,11 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::host;
-use crate::frameworks::reading::settings::{self, Settings};
+use crate::frameworks::reading::settings::{self, Setting, Settings};
 use crate::frameworks::{accelerate, deepspeed};
 use crate::job::{
-    Attention, Cause, Field, LayerKernels, Loading, Loss, Method, Optimizer, OptimizerImplementation,
-    Precision, Recompute, Sharding, field,
+    AnyField, Assignment, Attention, Field, LayerKernels, Loading, Loss, Method, OpenField, Optimizer,
+    OptimizerImplementation, Precision, Recompute, Sharding, ValueOf, field,
 };
 use crate::model::known::{self, Known};
 
@@ -235,7 +235,7 @@ pub(crate) fn optimizer(settings: &Settings<'_>, names: &[&str], claims: &mut Cl
     let text = setting.text().unwrap_or_default().to_ascii_lowercase();
     let text = text.rsplit('.').next().unwrap_or_default();
     if PIECEWISE.iter().any(|piecewise| text.contains(piecewise)) {
-        claims.beyond = claims.beyond.or(Some(BY_PIECES));
+        open_pieces(claims);
     }
     let Some(optimizer) = flags::one_of(OPTIMIZERS, text) else {
         claims.unparsed(field::OPTIMIZER);
@@ -256,18 +256,43 @@ pub(crate) fn optimizer(settings: &Settings<'_>, names: &[&str], claims: &mut Cl
     }
 }
 
-/// Optimizers that project gradients, or hold the gradients of one part of the model at a time.
-const PIECEWISE: &[&str] = &["galore", "apollo", "lomo", "badam", "layerwise", "per_layer"];
-const PIECEWISE_SWITCHES: &[&str] = &["use_galore", "use_apollo", "use_badam", "optim_target_modules"];
-const BY_PIECES: Cause = Cause::PieceByPiece;
+/// Optimizers that project gradients, step during the backward pass, or train a part of the model at a time: `GaLore`,
+/// `APOLLO`, LOMO, `BAdam`, LISA, `MeZO`.
+const PIECEWISE: &[&str] = &["galore", "apollo", "lomo", "badam", "layerwise", "per_layer", "lisa", "mezo"];
+const PIECEWISE_SWITCHES: &[&str] = &[
+    "use_galore",
+    "use_apollo",
+    "use_badam",
+    "optim_target_modules",
+    "lisa_n_layers",
+    "lisa_activated_layers",
+];
 
-/// Training piece by piece is not covered: `use_badam`, axolotl's `lisa_n_layers`.
+/// What such an optimizer may hold at the least: no moments, no gradients, no copy of the weights in fp32, no activations
+/// of the layers that it does not train now.
+const PIECES: &[Assignment] = &[
+    field::OPTIMIZER.is(Optimizer::SGD),
+    field::OPTIMIZER_IN_BACKWARD.is(true),
+    field::offload::OPTIMIZER.is(true),
+    field::PARAMETER_PRECISION.is(Precision::BF16),
+    field::GRADIENT_PRECISION.is(Precision::BF16),
+    field::RECOMPUTE.is(Recompute::Full),
+];
+
+/// A switch of such an optimizer: `use_badam`, axolotl's `lisa_n_layers`.
 fn by_pieces(settings: &Settings<'_>, claims: &mut Claims) {
-    let switched = PIECEWISE_SWITCHES
-        .iter()
-        .any(|switch| settings.get(&[switch]).is_some_and(|setting| setting.truth() != Some(false)));
-    if switched || settings.has(&["lisa_n_layers"]) {
-        claims.beyond = claims.beyond.or(Some(BY_PIECES));
+    let is_on = |setting: Setting| setting.truth() != Some(false) && setting.number() != Some(0);
+    // Each is asked, so that each counts as read.
+    if PIECEWISE_SWITCHES.iter().filter(|switch| settings.get(&[switch]).is_some_and(is_on)).count() > 0 {
+        open_pieces(claims);
+    }
+}
+
+/// Such an optimizer may hold far less than AdamW, and no more. So its fields are open, whatever else is given.
+fn open_pieces(claims: &mut Claims) {
+    for piece in PIECES {
+        let leanest = Some(ValueOf::<AnyField>::json(piece.value));
+        claims.open_field(OpenField { field: piece.field, leanest, heaviest: None, although_given: true });
     }
 }
 

@@ -10,11 +10,12 @@ pub(super) mod list;
 pub(super) mod profile;
 
 use crate::command::Launch;
+use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Cause, Framework, Method, Precision, Sharding, field};
+use crate::job::{Cause, Framework, Method, Optimizer, Precision, Sharding, field};
 
 const SOURCE: &str = "LitGPT 0.5 default";
 
@@ -89,11 +90,23 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         "LoRA" => lora(&settings, command, claims),
         _ => claims.argument(field::finetuning::METHOD, Method::Full, command),
     }
+    optimizer(&settings, claims);
     let batches = match *command {
         "litgpt pretrain" => [field::batch::MICRO_BATCH_SIZE.is(4), field::batch::GLOBAL_BATCH_SIZE.is(512)],
         _ => [field::batch::MICRO_BATCH_SIZE.is(1), field::batch::GLOBAL_BATCH_SIZE.is(16)],
     };
     settings::assume(&batches, SOURCE, claims);
+}
+
+/// The optimizer's name, or its class in a block.
+fn optimizer(settings: &Settings<'_>, claims: &mut Claims) {
+    let names = ["optimizer.class_path", "optimizer"];
+    if settings.text(&names).is_some() {
+        training_arguments::optimizer(settings, &names, claims);
+    } else if !settings.has(&names) {
+        claims.assume(field::OPTIMIZER, Optimizer::AdamW, SOURCE);
+    }
+    settings.set_aside("optimizer.init_args");
 }
 
 fn model(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {

@@ -23,8 +23,8 @@ use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::unsloth;
 use crate::job::{
-    Attention, Cause, Framework, Method, Objective, Optimizer, Placement, Precision, Recompute, Sharding,
-    field,
+    Attention, Cause, Framework, Method, Objective, OpenField, Placement, Precision, Recompute, Sharding,
+    ValueOf, field,
 };
 
 const SOURCE: &str = "LLaMA-Factory 0.9 default";
@@ -102,12 +102,6 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.beyond = Some(Cause::ExpertsOnHost);
     }
     settings::read(FLAGS, &settings, claims);
-    for other in ["use_galore", "use_badam", "use_apollo"] {
-        if settings.on(&[other]) == Some(true) {
-            claims.unparsed(field::OPTIMIZER);
-            claims.open(field::OPTIMIZER, Optimizer::SGD);
-        }
-    }
     let told = peft::read(&settings, false, claims);
     training_arguments::read(launch, &settings, claims);
     training_arguments::precision(&settings, claims);
@@ -147,6 +141,15 @@ fn stage(settings: &Settings<'_>, claims: &mut Claims) {
         return;
     }
     stage.says(claims, field::OBJECTIVE, named);
+    if named == Objective::Reward {
+        // TRL's value head computes the logits of the vocabulary, too. No more than those of a loss on them.
+        claims.open_field(OpenField {
+            field: field::OBJECTIVE.erased(),
+            leanest: None,
+            heaviest: Some(Objective::SimPO.json()),
+            although_given: true,
+        });
+    }
     objective::roles(named, DEFAULTS, settings, claims);
     if named == Objective::PPO {
         claims.assume(field::roles::CRITIC_MODEL, Placement::Trained, SOURCE);

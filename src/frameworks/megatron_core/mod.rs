@@ -211,7 +211,7 @@ const TABLE: Table = &[
     ),
     &flag(&["model.use_flash_attention"], field::ATTENTION, Word(Attention::Flash)),
     &flag(
-        &["use_megatron_fsdp", "ddp.use_megatron_fsdp"],
+        &["use_megatron_fsdp", "ddp.use_megatron_fsdp", "model.fsdp"],
         field::parallelism::SHARDING,
         Word(Sharding::FSDP),
     ),
@@ -227,6 +227,17 @@ const TABLE: Table = &[
     ),
     &flag(&["optimizer.optimizer_cpu_offload"], field::offload::OPTIMIZER, Switch(true)),
     &flag(&["model.cpu_offloading"], field::offload::ACTIVATIONS, Switch(true)),
+    &flag(
+        &["model.optim.grad_sync_dtype", "optim.grad_sync_dtype"],
+        field::GRADIENT_PRECISION,
+        OneOf(&[
+            ("bf16", Precision::BF16),
+            ("bfloat16", Precision::BF16),
+            ("fp16", Precision::FP16),
+            ("fp32", Precision::FP32),
+            ("float32", Precision::FP32),
+        ]),
+    ),
     &flag(
         &["ddp.grad_reduce_in_fp32", "trainer.plugins.grad_reduce_in_fp32"],
         field::GRADIENT_PRECISION,
@@ -280,6 +291,11 @@ pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
         setting.says(claims, field::offload::ACTIVATIONS, true);
         offloads_some_layers(claims);
     }
+    // How apex' distributed optimizer sends what it keeps anyway.
+    for name in ["bucket_cap_mb", "overlap_grad_sync", "overlap_param_sync", "contiguous_grad_buffer"] {
+        settings.has(&[&format!("model.optim.{name}")]);
+    }
+    settings.has(&["model.optim.contiguous_param_buffer", "model.optim.param_sync_dtype"]);
     if let Some(setting) = settings.get(&["model.optim.name", "optim.name"]) {
         match setting.text().as_deref() {
             Some("distributed_fused_adam" | "mcore_distributed_optim") => {
@@ -288,7 +304,10 @@ pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
             }
             Some("fused_adam" | "adam" | "adamw") => {
                 setting.says(claims, field::OPTIMIZER, Optimizer::AdamW);
-                setting.says(claims, field::parallelism::SHARDING, Sharding::None);
+                // PyTorch's FSDP has an optimizer that divides nothing itself.
+                if !claims.gives(field::parallelism::SHARDING) {
+                    setting.says(claims, field::parallelism::SHARDING, Sharding::None);
+                }
             }
             _ => {}
         }

@@ -209,7 +209,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let (settings, base) = settings_of(launch, objective, claims);
     if settings.on(&["policy.megatron_cfg.enabled"]) == Some(true) {
         claims.argument(field::FRAMEWORK, Framework::Megatron, "NeMo-RL");
-        claims.assume(field::parallelism::SHARDING, Sharding::DistributedOptimizer, SOURCE);
+        megatron_sharding(&settings, claims);
         settings::read(MEGATRON, &settings, claims);
         let recompute = ["policy.megatron_cfg.activation_checkpointing"];
         training_arguments::recompute(&settings, &recompute, claims);
@@ -225,14 +225,12 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         training_arguments::recompute(&settings, &recompute, claims);
     }
     // The settings of the other backend say nothing.
-    let other = if settings.on(&["policy.megatron_cfg.enabled"]) == Some(true) {
-        "policy.dtensor_cfg."
-    } else {
-        "policy.megatron_cfg."
-    };
+    let megatron = settings.on(&["policy.megatron_cfg.enabled"]) == Some(true);
+    let other = if megatron { "policy.dtensor_cfg" } else { "policy.megatron_cfg" };
     list::LIST.all().filter(|known| known.name.starts_with(other)).for_each(|known| {
         settings.has(&[known.name]);
     });
+    settings.set_aside(other);
     settings::read(KEYS, &settings, claims);
     if objective != Objective::Supervised {
         claims.argument(field::OBJECTIVE, objective, "NeMo-RL");
@@ -250,10 +248,31 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     };
     claims.assume(field::batch::MICRO_BATCH_SIZE, base.micro_batch, SOURCE);
     claims.assume(field::batch::SEQUENCE_LENGTH, base.length, SOURCE);
+    // A batch is padded to its longest sample, unless samples are packed.
+    let packs = settings.on(&["policy.sequence_packing.enabled"]) == Some(true);
+    claims.assume(field::batch::PACKING, packs, SOURCE);
     settings::assume(DEFAULTS, SOURCE, claims);
     if !base.model.is_empty() {
         claims.assume(field::batch::GLOBAL_BATCH_SIZE, base.global_batch, SOURCE);
         claims.assume(field::model::NAME, base.model, SOURCE);
+    }
+}
+
+/// Megatron-Core's distributed optimizer, unless another division is said. The strategy is that of its own FSDP.
+fn megatron_sharding(settings: &Settings<'_>, claims: &mut Claims) {
+    let field = field::parallelism::SHARDING;
+    let group = "policy.megatron_cfg.distributed_data_parallel_config";
+    let is_on = |name: &&str| settings.on(&[&format!("{group}.{name}")]) == Some(true);
+    let fsdp = ["use_custom_fsdp", "use_megatron_fsdp"].iter().filter(|name| is_on(name)).count() > 0;
+    let strategy = settings.get(&[&format!("{group}.data_parallel_sharding_strategy")]);
+    let divided = ["policy.megatron_cfg.optimizer.use_distributed_optimizer"];
+    match strategy {
+        Some(strategy) if fsdp => strategy.says(claims, field, Sharding::FSDP),
+        None if fsdp => claims.argument(field, Sharding::FSDP, "use_megatron_fsdp"),
+        _ if settings.on(&divided) == Some(false) => {
+            claims.argument(field, Sharding::None, "use_distributed_optimizer");
+        }
+        _ => claims.assume(field, Sharding::DistributedOptimizer, SOURCE),
     }
 }
 

@@ -95,6 +95,8 @@ const FLAGS: Table = &[
 const TEACHER: Table = &[&flag(&["teacher_model"], field::roles::TEACHER_MODEL_NAME, Takes::Text)];
 const REWARD: Table =
     &[&flag(&["reward_pretrain", "reward.model_name_or_path"], field::roles::REWARD_MODEL_NAME, Takes::Text)];
+const CRITIC: Table =
+    &[&flag(&["critic_pretrain", "critic.model_name_or_path"], field::roles::CRITIC_MODEL_NAME, Takes::Text)];
 const ENGINE: Table = &[&flag(
     &["vllm_gpu_memory_utilization", "vllm.gpu_memory_utilization"],
     field::roles::ROLLOUT_MEMORY_PERCENT,
@@ -240,6 +242,7 @@ fn on_the_same_devices(settings: &Settings<'_>, claims: &mut Claims) {
         objective::copied(field::roles::REWARD_MODEL, SOURCE, claims);
     }
     if objective == Objective::PPO {
+        settings::read(CRITIC, settings, claims);
         objective::copied(field::roles::CRITIC_MODEL, SOURCE, claims);
     } else {
         claims.assume(field::roles::CRITIC_MODEL, Placement::Elsewhere, SOURCE);
@@ -275,6 +278,7 @@ fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
         elsewhere(field::roles::REWARD_MODEL, claims);
     }
     if all.is_some() && objective == Objective::PPO {
+        settings::read(CRITIC, settings, claims);
         objective::copied(field::roles::CRITIC_MODEL, SOURCE, claims);
     } else {
         elsewhere(field::roles::CRITIC_MODEL, claims);

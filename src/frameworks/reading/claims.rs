@@ -58,6 +58,8 @@ pub(crate) struct Claims {
     pub(crate) nodes: Option<u64>,
     /// The processes that a launcher starts on all nodes together.
     pub(crate) processes: Option<u64>,
+    /// The program's own setting that gives them, if no launcher does.
+    pub(crate) processes_by: Option<&'static str>,
     /// Microbatches of a step that a rank computes one after the other, and the source of their number.
     pub(crate) accumulation: Option<(u64, Source)>,
     /// The sequences of a microbatch of all ranks together, and the source of their number.

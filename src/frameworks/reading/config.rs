@@ -56,6 +56,14 @@ impl Config {
         Some(value).filter(|value| !value.is_null())
     }
 
+    /// Counts all keys of a group as read: what they say does not hold.
+    pub(crate) fn set_aside(&self, group: &str) {
+        let Some(keys) = self.tree.as_object().and_then(|keys| at(keys, group)) else { return };
+        let mut paths = Vec::new();
+        leaves(keys, group, &mut paths);
+        self.asked.borrow_mut().extend(paths.into_iter().map(|(path, _)| path));
+    }
+
     /// Copies the keys of groups to the top level, for people who group their settings freely. The first key
     /// of a name wins.
     pub(crate) fn flatten(&mut self) {

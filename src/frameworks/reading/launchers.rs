@@ -186,7 +186,7 @@ pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], claims: &mut Cla
     let option = innermost(launch).and_then(|(options, launcher)| {
         given(&launcher.arguments, options.all).or_else(|| given(&launcher.arguments, options.per_node))
     });
-    if let Some((option, _)) = option {
+    if let Some(option) = option.map(|(option, _)| option).or(claims.processes_by) {
         claims.argument(DATA, processes, option);
     }
 }

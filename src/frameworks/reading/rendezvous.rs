@@ -58,7 +58,7 @@ const PLACES: &[&str] = &["--rdzv-endpoint", "--master-addr", "--main-process-ip
 /// A program's own options that give the number of nodes.
 const NODES: &[&str] = &["--num-nodes", "--nnodes", "--num-machines", "--trainer.num-nodes"];
 /// The same as `key=value`.
-const NODES_OVERRIDDEN: &[&str] = &["trainer.num_nodes", "num_nodes"];
+const NODES_OVERRIDDEN: &[&str] = &["trainer.num_nodes", "num_nodes", "trainer.nnodes", "cluster.num_nodes"];
 /// Variables that are each enough alone.
 const VARIABLES: &[&str] = &["PET_RDZV_ENDPOINT", "PET_MASTER_ADDR"];
 

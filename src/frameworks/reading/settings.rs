@@ -64,7 +64,18 @@ impl<'a> Settings<'a> {
 
     /// The setting with one of these names, from the strongest place that has one.
     pub(crate) fn get(&self, names: &[&str]) -> Option<Setting> {
-        self.places.iter().find_map(|place| names.iter().find_map(|name| place.get(name)))
+        // Weaker places are asked, too: what they say does not hold, and leaves nothing open.
+        let found = self.places.iter().map(|place| names.iter().find_map(|name| place.get(name)));
+        found.fold(None, Option::or)
+    }
+
+    /// Counts all keys of a group in files as read, because it is not in use.
+    pub(crate) fn set_aside(&self, group: &str) {
+        for place in &self.places {
+            if let Place::File(config) = place {
+                config.set_aside(group);
+            }
+        }
     }
 
     /// The known end of the path that a word gives whose beginning is not known: `$HOME/models/Llama-2-7b-hf`.

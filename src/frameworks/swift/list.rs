@@ -34,7 +34,7 @@ pub(in crate::frameworks) static LIST: List = List {
         opens("modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens("use_dora", &[Subject::Trained], "DoRA keeps more for each adapter"),
         opens(
-            "lisa_activated_layers reft_layers boft_block_size vera_rank llamapro_num_new_blocks",
+            "reft_layers boft_block_size vera_rank llamapro_num_new_blocks",
             &[Subject::Method],
             "another way to train few parameters",
         ),

@@ -183,15 +183,19 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         !["job.config_file", "config"].iter().any(|option| launch.arguments.has(option))
             && launch.environment.get("CONFIG").is_none()
     };
-    let known = known && !Written::default().may_hold_more(&launch.arguments);
-    compiled(&settings, claims);
-    settings::read(TABLE, &settings, claims);
-    host::read(&HOST, &settings, claims);
-    model(&settings, claims);
-    sharding(&settings, known, claims);
-    batch(&settings, known, claims);
-    recomputed(&settings, claims);
-    version(&settings, claims);
+    of(&settings, known && !Written::default().may_hold_more(&launch.arguments), claims);
+}
+
+/// Claims these settings. `known`: whether no other place may give more.
+pub(in crate::frameworks) fn of(settings: &Settings<'_>, known: bool, claims: &mut Claims) {
+    compiled(settings, claims);
+    settings::read(TABLE, settings, claims);
+    host::read(&HOST, settings, claims);
+    model(settings, claims);
+    sharding(settings, known, claims);
+    batch(settings, known, claims);
+    recomputed(settings, claims);
+    version(settings, claims);
     if known {
         settings::assume(DEFAULTS, SOURCE, claims);
     } else {

@@ -9,10 +9,14 @@
 //! accumulation differ between configurations, so they stay open if they are not set.
 //!
 //! Most configurations of full fine-tuning on one device turn on an optimizer that steps during the backward pass
-//! (`optimizer_in_bwd`). It holds no gradients, and is not covered.
+//! (`optimizer_in_bwd`). It holds no gradients.
 //!
 //! Recipes for preferences hold a reference. If all weights are trained, it is a copy that FSDP divides too. Otherwise it
-//! is the model without its adapters. Recipes for distillation hold a teacher. Reinforcement learning is not covered.
+//! is the model without its adapters. Recipes for distillation hold a teacher.
+//!
+//! PPO on one device holds a reference, a reward model and a trained critic. GRPO holds a reference that FSDP divides; the
+//! trained model generates. Its asynchronous recipe gives `orchestration.num_training_workers` devices to the training and
+//! the others to engines. Read at bd2a0fc (`recipes/ppo_full_finetune_single_device.py`, `recipes/dev`).
 
 pub(super) mod list;
 pub(super) mod profile;
@@ -25,7 +29,8 @@ use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
-    Cause, Framework, Method, Objective, Optimizer, OptimizerImplementation, Precision, Sharding, field,
+    Cause, Framework, Method, Objective, OpenField, Optimizer, OptimizerImplementation, Placement, Precision,
+    Sharding, field,
 };
 
 const SOURCE: &str = "torchtune 0.6 default";
@@ -43,6 +48,9 @@ const RECIPES: &[(&str, &str, bool)] = &[
     ("lora_dpo_distributed", "LoRA", true),
     ("knowledge_distillation_single_device", "LoRA", false),
     ("knowledge_distillation_distributed", "LoRA", true),
+    ("ppo_full_finetune_single_device", "Full", false),
+    ("grpo_full_finetune_distributed", "Full", true),
+    ("async_grpo_full_finetune_distributed", "Full", true),
 ];
 
 /// Recipes that are not covered.
@@ -98,16 +106,23 @@ const RANKS: &[(&str, u64)] = &[
 /// Configurations that offload parameters by default.
 const OFFLOADS: &[&str] = &["llama3/70B_full", "llama3_1/70B_full", "llama3_3/70B_full"];
 
-const KEYS: Table = &[
+const BATCH: Table = &[
     &flag(&["batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
     &flag(&["tokenizer.max_seq_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+];
+
+const KEYS: Table = &[
     &flag(&["dataset.packed"], field::batch::PACKING, Takes::Switch(true)),
     &flag(&["dtype"], field::PRECISION, Takes::OneOf(training_arguments::FORMATS)),
     &flag(&["compile"], field::COMPILE, Takes::Switch(true)),
     &flag(&["epochs"], field::dataset::EPOCHS, Takes::Number),
     &flag(&["max_steps_per_epoch"], field::dataset::STEPS, Takes::Number),
     &flag(&["fsdp_cpu_offload"], field::offload::PARAMETERS, Takes::Switch(true)),
-    &flag(&["enable_activation_offloading"], field::offload::ACTIVATIONS, Takes::Switch(true)),
+    &flag(
+        &["enable_activation_offloading", "training.enable_activation_offloading"],
+        field::offload::ACTIVATIONS,
+        Takes::Switch(true),
+    ),
     &flag(&["tensor_parallel_dim"], field::parallelism::TENSOR, Takes::Number),
     &flag(&["context_parallel_dim"], field::parallelism::CONTEXT, Takes::Number),
     &flag(&["data_parallel_shard_dim"], field::parallelism::SHARDING_DEGREE, Takes::Number),
@@ -172,13 +187,25 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if let Some(named) = &named {
         model(&name, named, &settings, claims);
     }
+    // Reinforcement learning has other samples.
+    if !matches!(claims.get(field::OBJECTIVE), Some(Objective::PPO | Objective::GRPO)) {
+        settings::read(BATCH, &settings, claims);
+    }
     settings::read(KEYS, &settings, claims);
     host::read(&HOST, &settings, claims);
-    training_arguments::optimizer(&settings, &["optimizer._component_", "optimizer"], claims);
+    training_arguments::optimizer(
+        &settings,
+        &["optimizer._component_", "training.optimizer._component_", "optimizer"],
+        claims,
+    );
     if let Some(fused) = settings.get(&["optimizer.fused"]).filter(|setting| setting.truth() == Some(true)) {
         fused.says(claims, field::OPTIMIZER_IMPLEMENTATION, OptimizerImplementation::Fused);
     }
-    training_arguments::recompute(&settings, &["enable_activation_checkpointing"], claims);
+    training_arguments::recompute(
+        &settings,
+        &["enable_activation_checkpointing", "training.enable_activation_checkpointing"],
+        claims,
+    );
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
@@ -187,6 +214,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 
 /// The recipe's objective, and the model that it holds beside the trained one.
 fn objective(recipe: &str, settings: &Settings<'_>, claims: &mut Claims) {
+    if recipe.contains("ppo") || recipe.contains("grpo") {
+        return reinforcement(recipe, settings, claims);
+    }
     let (objective, beside) = if recipe.contains("dpo") {
         (Objective::DPO, field::roles::REFERENCE_MODEL)
     } else if recipe.contains("knowledge_distillation") {
@@ -207,6 +237,44 @@ fn objective(recipe: &str, settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
+/// The other models of reinforcement learning, and the samples of a step.
+fn reinforcement(recipe: &str, settings: &Settings<'_>, claims: &mut Claims) {
+    let number = |names: &[&str]| settings.get(names).and_then(|setting| setting.number());
+    let is_ppo = recipe.starts_with("ppo");
+    let objective = if is_ppo { Objective::PPO } else { Objective::GRPO };
+    claims.argument(field::OBJECTIVE, objective, "recipe");
+    if recipe.starts_with("async") {
+        // Other workers compute the reference's log-probabilities, and generate.
+        claims.assume(field::roles::REFERENCE_MODEL, Placement::Elsewhere, SOURCE);
+        claims.assume(field::roles::ROLLOUT_ENGINE, Placement::Elsewhere, SOURCE);
+        if let Some(workers) = number(&["orchestration.num_training_workers"]) {
+            claims.assume(field::parallelism::DATA, workers, SOURCE);
+        }
+    } else {
+        hugging_face::objective::copied(field::roles::REFERENCE_MODEL, SOURCE, claims);
+        claims.assume(field::roles::ROLLOUT_ENGINE, Placement::Trained, SOURCE);
+    }
+    if is_ppo {
+        hugging_face::objective::copied(field::roles::REWARD_MODEL, SOURCE, claims);
+        hugging_face::objective::copied(field::roles::CRITIC_MODEL, SOURCE, claims);
+    }
+    let tokens = number(&["max_generated_tokens", "inference.max_generated_tokens"]);
+    if let Some((prompt, tokens)) = number(&["tokenizer.max_seq_len"]).zip(tokens) {
+        claims.argument(field::batch::SEQUENCE_LENGTH, prompt.saturating_add(tokens), "max_generated_tokens");
+        claims.assume(field::batch::COMPLETION_LENGTH, tokens, SOURCE);
+    }
+    let samples = if is_ppo {
+        let steps = number(&["gradient_accumulation_steps"]).unwrap_or(1).max(1);
+        number(&["ppo_batch_size"]).map(|samples| (samples / steps).max(1))
+    } else {
+        let each = number(&["grpo_samples"]).unwrap_or(1);
+        number(&["training.batch_size", "batch_size"]).map(|prompts| prompts.saturating_mul(each))
+    };
+    if let Some(samples) = samples {
+        claims.argument(field::batch::MICRO_BATCH_SIZE, samples, "batch_size");
+    }
+}
+
 fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, claims: &mut Claims) {
     let component = settings.text(&["model._component_"]).unwrap_or_default();
     let quantized = name.contains("qlora") || component.contains("qlora");
@@ -214,10 +282,7 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, c
     if method == "Full" {
         claims.argument(field::finetuning::METHOD, Method::Full, "recipe");
         // Most configurations for one device step each weight as soon as it has its gradient.
-        let stepwise = settings.on(&["optimizer_in_bwd"]);
-        if stepwise.unwrap_or(!sharded) {
-            claims.beyond = claims.beyond.or(Some(Cause::StepsInBackward));
-        }
+        in_backward(sharded, settings, claims);
         if !sharded && !settings.has(&["optimizer", "optimizer._component_"]) {
             // Most configurations for one device have a paged optimizer, whose states leave for the host, or one of eight
             // bits, that steps within the backward pass.
@@ -239,13 +304,29 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, c
         if OFFLOADS.contains(&name) {
             claims.assume(field::offload::PARAMETERS, true, SOURCE);
         }
-        if settings.on(&["optimizer_in_bwd"]) == Some(true) {
-            // Gradients are freed at once. The spec has no word for this.
-            claims.open(field::offload::PARAMETERS, true);
-        }
     } else {
         claims.argument(field::parallelism::SHARDING, Sharding::None, "recipe");
         claims.argument(field::parallelism::DATA, 1, "recipe");
+    }
+}
+
+/// Whether each weight steps as soon as it has its gradient. Most configurations for one device say so, and no other.
+fn in_backward(sharded: bool, settings: &Settings<'_>, claims: &mut Claims) {
+    let field = field::OPTIMIZER_IN_BACKWARD;
+    match settings.get(&["optimizer_in_bwd"]).map(|setting| (setting.truth(), setting)) {
+        Some((Some(on), setting)) => setting.says(claims, field, on),
+        Some((None, _)) => claims.open(field, true),
+        None => {
+            claims.assume(field, !sharded, SOURCE);
+            if !sharded {
+                claims.open_field(OpenField {
+                    field: field.erased(),
+                    leanest: Some(true.into()),
+                    heaviest: Some(false.into()),
+                    although_given: false,
+                });
+            }
+        }
     }
 }
 
@@ -281,7 +362,7 @@ fn words_of(setting: &Setting) -> String {
 
 /// The model, by a configuration's name or a file's builder.
 fn model(name: &str, by: &Setting, settings: &Settings<'_>, claims: &mut Claims) {
-    if let Some(component) = settings.get(&["model._component_"])
+    if let Some(component) = settings.get(&["model._component_", "policy_model._component_"])
         && let Some(path) = component.text()
     {
         if path.contains("vision") {

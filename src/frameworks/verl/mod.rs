@@ -138,6 +138,8 @@ const ENGINE: Table = &[&flag(
     Takes::Percent,
 )];
 
+const CRITIC: Table = &[&flag(&["critic.model.path"], field::roles::CRITIC_MODEL_NAME, Takes::Text)];
+
 const MICRO_BATCH: Table = &[&flag(
     &["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu"],
     field::batch::MICRO_BATCH_SIZE,
@@ -175,6 +177,10 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.assume(field::parallelism::SHARDING, Sharding::DistributedOptimizer, SOURCE);
         settings::read(MEGATRON, &settings, claims);
         claims.assume(field::parallelism::SEQUENCE, true, SOURCE);
+        // The package's own file divides by other degrees in other releases.
+        for degree in [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::EXPERT] {
+            claims.open(degree, 8);
+        }
     } else {
         claims.argument(field::FRAMEWORK, Framework::FSDP, "verl");
         if !shards_in_groups(&settings, "actor_rollout_ref.actor.fsdp_config.fsdp_size", SOURCE, claims) {
@@ -193,10 +199,22 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     adapters(&settings, claims);
     batch(&settings, claims);
     roles(&settings, claims);
+    world(&settings, claims);
     settings::assume(DEFAULTS, SOURCE, claims);
     if !settings.has(&["actor_rollout_ref.model.enable_gradient_checkpointing"]) {
         claims.assume(field::RECOMPUTE, Recompute::Full, SOURCE);
     }
+}
+
+/// The processes of all nodes, if the job gives them. Accelerators without a process stay idle.
+fn world(settings: &Settings<'_>, claims: &mut Claims) {
+    const EACH: &str = "trainer.n_gpus_per_node";
+    let Some(each) = settings.get(&[EACH]).and_then(|setting| setting.number()) else { return };
+    let nodes = settings.get(&["trainer.nnodes"]).map_or(Some(1), |setting| setting.number());
+    claims.nodes = nodes;
+    claims.processes_per_node = Some(each);
+    claims.processes = nodes.and_then(|nodes| nodes.checked_mul(each));
+    claims.processes_by = Some(EACH);
 }
 
 /// Claims sharding within groups, if this setting gives their size. Returns whether it does.
@@ -246,6 +264,12 @@ fn batch(settings: &Settings<'_>, claims: &mut Claims) {
         claims.argument(field::batch::SEQUENCE_LENGTH, tokens.saturating_mul(parts), "use_dynamic_bsz");
         return;
     }
+    // Samples are padded to both lengths, unless padding is removed. Releases differ in what they do without a word.
+    match settings.get(&["actor_rollout_ref.model.use_remove_padding"]) {
+        Some(setting) if setting.truth() == Some(false) => setting.says(claims, field::batch::PACKING, true),
+        Some(setting) => setting.says(claims, field::batch::PACKING, false),
+        None => claims.assume(field::batch::PACKING, false, SOURCE),
+    }
     settings::read(MICRO_BATCH, settings, claims);
     let of_all = settings.get(&["actor_rollout_ref.actor.ppo_micro_batch_size"]);
     if let Some(setting) = of_all.filter(|_| !claims.gives(field::batch::MICRO_BATCH_SIZE)) {
@@ -293,6 +317,9 @@ fn roles(settings: &Settings<'_>, claims: &mut Claims) {
         _ => Placement::Elsewhere,
     };
     claims.assume(field::roles::CRITIC_MODEL, critic, SOURCE);
+    if critic != Placement::Elsewhere {
+        settings::read(CRITIC, settings, claims);
+    }
     if named.is_none() {
         claims.open(field::roles::CRITIC_MODEL, Placement::Elsewhere);
     }

@@ -1,6 +1,8 @@
 //! The claims that follow from what a program says and from the options of its launch.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use serde_json::{Value as Json, json};
 
 use super::super::{
     FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, checkpointed_by_trl, file_of_options, objective, peft,
@@ -11,14 +13,16 @@ use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::ReadFile;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
-use crate::frameworks::reading::settings::{self, Place, Settings as Places};
+use crate::frameworks::reading::settings::{self, Place, Setting, Settings as Places};
 use crate::frameworks::unsloth;
-use crate::job::{Cause, Framework, Loss, Method, OpenField, Precision, Recompute, Sharding, field};
+use crate::job::{Cause, Framework, Loss, Method, OpenField, Precision, Recompute, Sharding, Source, field};
 
 /// Dimensions that `from_pretrained` changes in a model's configuration.
 const CHANGED: Table = &[&flag(&["num_hidden_layers"], field::model::LAYERS, Takes::Number)];
 /// The setting under which the devices of the model's layers are kept.
 const DEVICE_MAP: &str = "device_map";
+/// The setting of the memory that each device may be filled with.
+const MAX_MEMORY: &str = "max_memory";
 /// The maps that put the layers of one model on all devices of a process.
 const DIVIDING_MAPS: &[&str] = &["auto", "balanced", "balanced_low_0"];
 
@@ -42,9 +46,7 @@ pub(in super::super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) 
         // A module of its own may turn checkpointing on.
         claims.open(field::RECOMPUTE, Recompute::Full);
     }
-    if places.text(&[DEVICE_MAP]).is_some_and(|map| DIVIDING_MAPS.contains(&map.as_str())) {
-        claims.layers_over_devices = Some(source.key(DEVICE_MAP));
-    }
+    placed(&places, source, claims);
     if said.pads {
         claims.assume(field::batch::PACKING, true, "every sample is padded to max_length");
     }
@@ -54,6 +56,33 @@ pub(in super::super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) 
         of_a_trainer(launch, said, &places, claims);
     }
     claims.beyond = claims.beyond.or(said.departs);
+}
+
+/// Where the layers of one model lie: on all devices of a process, on some of them, or on the host.
+fn placed(places: &Places<'_>, source: &Source, claims: &mut Claims) {
+    const HOSTS: [&str; 2] = ["cpu", "disk"];
+    let map = places.get(&[DEVICE_MAP]);
+    if map.as_ref().and_then(Setting::text).is_some_and(|map| DIVIDING_MAPS.contains(&map.as_str())) {
+        claims.layers_over_devices = Some(source.key(DEVICE_MAP));
+    }
+    let places_of = |map: &Setting| match &map.value {
+        Json::Object(map) => map.values().cloned().collect(),
+        _ => Vec::new(),
+    };
+    let of_layers = map.as_ref().map(places_of).unwrap_or_default();
+    let devices: BTreeSet<u64> = of_layers.iter().filter_map(Json::as_u64).collect();
+    if devices.len() > 1 {
+        claims.open(field::parallelism::PIPELINE, devices.len() as u64);
+    }
+    // Without the host among its keys, a limit of memory moves nothing there.
+    let limits = places.get(&[MAX_MEMORY]).is_some_and(|limits| match &limits.value {
+        Json::Object(limits) => limits.keys().any(|place| HOSTS.contains(&place.as_str())),
+        _ => true,
+    });
+    let on_host = |place: &Json| place.as_str().is_some_and(|place| HOSTS.contains(&place));
+    if limits || of_layers.iter().any(on_host) {
+        claims.open(field::offload::PARAMETERS, true);
+    }
 }
 
 /// Where the settings of a program are, the first place first.
