@@ -417,7 +417,7 @@ fn a_launch_may_meet_others_through_an_unread_script() {
         ". /shared/env.sh\n",
         "source /etc/profile.d/dist.sh\n",
         "source $ENV_FILE\n",
-        "if [ -z $A ]; then echo export PET_NNODES=16 > /e.sh; else echo export A=1 > /e.sh; fi; . /e.sh\n",
+        "if [ -z $RANK ]; then echo export PET_NNODES=16 > /e.sh; else echo export A=1 > /e.sh; fi; . /e.sh\n",
         "if [ -f /shared/env.sh ]; then . /shared/env.sh; fi\n",
         "set -a; . /shared/env; set +a\n",
         "eval $(python get_env.py)\n",

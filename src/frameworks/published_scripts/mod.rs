@@ -46,7 +46,6 @@ const SCRIPTS: &[Script] = &[
         and: Some("per_device_train_batch_size"),
         defaults: &[
             field::finetuning::METHOD.is(Method::Full),
-            field::finetuning::TRAIN_TOWERS.is(false),
             field::finetuning::RANK.is(64),
             field::finetuning::DROPOUT.is(5),
             field::batch::SEQUENCE_LENGTH.is(512),
@@ -201,6 +200,8 @@ fn llava(settings: &Settings<'_>, claims: &mut Claims) {
         claims.assume(field::finetuning::METHOD, Method::Full, LLAVA);
     }
     let Some(setting) = settings.get(&["vision_tower"]) else { return };
+    // `CLIPVisionTower` freezes its weights, also in a full training (`llava/model/multimodal_encoder/clip_encoder.py`).
+    claims.assume(field::finetuning::TRAIN_TOWERS, false, LLAVA);
     let name = setting.text().unwrap_or_default();
     let Some((_, tower, width)) = TOWERS.iter().find(|(end, ..)| name.trim_end_matches('/').ends_with(end))
     else {
