@@ -44,8 +44,9 @@ impl<'a> Evaluation<'_, 'a> {
                     Ok(given) => given.unwrap_or_else(default),
                     Err(Unread) => return Value::Unknown,
                 }
-            } else if let Some(settings) = started_by_ray(site.call, is_named) {
+            } else if is_started_by_ray(site.call, is_named) {
                 // The function has one parameter, a dictionary.
+                let settings = given(site.call, "train_loop_config", 1);
                 settings.map_or_else(default, |settings| self.value(settings, site.scope, depth + 1))
             } else if arguments.args.iter().any(is_named) {
                 if !RUNNERS.contains(&name_of(site.call)) {
@@ -78,8 +79,7 @@ impl<'a> Evaluation<'_, 'a> {
         if arguments.args.iter().any(Expr::is_starred_expr) {
             return Err(Unread);
         }
-        let named = arguments.find_keyword(name).map(|keyword| &keyword.value);
-        if let Some(given) = named.or_else(|| arguments.args.get(at)) {
+        if let Some(given) = given(site.call, name, at) {
             return Ok(Some(self.value(given, site.scope, depth + 1)));
         }
         for spread in arguments.keywords.iter().filter(|keyword| keyword.arg.is_none()) {
@@ -95,13 +95,13 @@ impl<'a> Evaluation<'_, 'a> {
 /// Arguments of a call that do not follow from the text.
 struct Unread;
 
-/// The settings with which a trainer of Ray starts a function: `TorchTrainer(train, train_loop_config={…})`.
-fn started_by_ray<'a>(call: &'a ExprCall, is_named: impl Fn(&Expr) -> bool) -> Option<Option<&'a Expr>> {
-    let given = |name: &str, at: usize| {
-        let keyword = call.arguments.find_keyword(name).map(|keyword| &keyword.value);
-        keyword.or_else(|| call.arguments.args.get(at))
-    };
-    let starts =
-        name_of(call).ends_with("Trainer") && given("train_loop_per_worker", 0).is_some_and(is_named);
-    starts.then(|| given("train_loop_config", 1))
+/// Whether a trainer of Ray starts a function: `TorchTrainer(train, train_loop_config={…})`.
+fn is_started_by_ray(call: &ExprCall, is_named: impl Fn(&Expr) -> bool) -> bool {
+    name_of(call).ends_with("Trainer") && given(call, "train_loop_per_worker", 0).is_some_and(is_named)
+}
+
+/// An argument by its name or its place.
+fn given<'a>(call: &'a ExprCall, name: &str, at: usize) -> Option<&'a Expr> {
+    let named = call.arguments.find_keyword(name).map(|keyword| &keyword.value);
+    named.or_else(|| call.arguments.args.get(at))
 }

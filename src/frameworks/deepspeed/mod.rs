@@ -31,7 +31,7 @@ const STAGES: &[(&str, Sharding)] =
 const DEVICES: &[(&str, &str)] = &[("cpu", "cpu"), ("nvme", "nvme")];
 
 /// Configurations that frameworks ship: the name, the sharding, and whether optimizer and parameters are offloaded. From
-/// ms-swift 2.6.1 and 3.5.3 and XTuner (at b934f462) by name, from LLaMA-Factory (at 1d6e8b21), axolotl (at 1377ccc3) and Open Instruct (at
+/// ms-swift 2.6.1 and 3.5.3 and `XTuner` (at b934f462) by name, from LLaMA-Factory (at 1d6e8b21), axolotl (at 1377ccc3) and Open Instruct (at
 /// e6c3044a) by path.
 const BROUGHT: &[(&str, Sharding, bool, bool)] = &[
     ("zero0", Sharding::None, false, false),

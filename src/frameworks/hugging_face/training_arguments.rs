@@ -288,7 +288,7 @@ fn by_pieces(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// Such an optimizer may hold far less than AdamW, and no more. So its fields are open, whatever else is given.
+/// Such an optimizer may hold far less than `AdamW`, and no more. So its fields are open, whatever else is given.
 fn open_pieces(claims: &mut Claims) {
     for piece in PIECES {
         let leanest = Some(ValueOf::<AnyField>::json(piece.value));

@@ -175,7 +175,7 @@ fn by_name(path: &str, claims: &mut Claims) {
     let at = |word: &&str| {
         METHODS.iter().any(|(known, _)| known == word) || OBJECTIVES.iter().any(|(known, _)| known == word)
     };
-    let end = words.iter().position(|word| at(word)).unwrap_or(words.len());
+    let end = words.iter().position(at).unwrap_or(words.len());
     let tuned = ["chat", "base", "instruct", "sft"];
     let model: Vec<&str> = words.iter().take(end).filter(|word| !tuned.contains(word)).copied().collect();
     let model = model.join("_");
