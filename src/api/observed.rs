@@ -1,6 +1,6 @@
 //! Observed memory in a status: the peaks, their ratio to the prediction, and the condition that tells whether there are any.
 //!
-//! A known peak stays, whatever Prometheus does. So no status is written while Prometheus comes and goes.
+//! A known peak stays while Prometheus is away. So a Prometheus that comes and goes causes no writes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;

@@ -122,7 +122,7 @@ const NOT_TRAINING: &[(Cause, &[&str])] = &[
         ],
     ),
 ];
-/// Verbs with which a name of an evaluation begins, whatever the method of the training was.
+/// Verbs that begin the name of an evaluation. The method of the training may follow: `evaluate_grpo`.
 const EVALUATES: &[&str] = &["eval", "evaluate"];
 const TRAIN_VERBS: &[&str] =
     &["train", "training", "trainer", "pretrain", "pretraining", "finetune", "finetuning", "tune", "tuning"];

@@ -100,6 +100,19 @@ pub(crate) trait Given {
     fn variable(&self, name: &str) -> Option<Passed>;
 }
 
+/// No options and no environment: a program that is read as it stands.
+pub(crate) struct NothingGiven;
+
+impl Given for NothingGiven {
+    fn option(&self, _: &[String]) -> Option<Passed> {
+        None
+    }
+
+    fn variable(&self, _: &str) -> Option<Passed> {
+        None
+    }
+}
+
 /// A value from the command line or the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Passed {

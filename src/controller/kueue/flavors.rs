@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::queued::{PodSet, Queued, texts};
+use super::queued::{PodSet, Queued, list, texts};
 use crate::surroundings::{Assigned, Documents};
 
 /// The most other flavors that are tried.
@@ -38,11 +38,11 @@ pub(super) fn others(queued: &Queued, documents: &Documents) -> Vec<(String, Ass
     let groups = queue.and_then(|queue| queue.pointer("/spec/resourceGroups")?.as_array());
     let mut others = Vec::new();
     for group in groups.into_iter().flatten() {
-        let covered: Vec<&str> = list(group, "coveredResources").filter_map(Value::as_str).collect();
+        let covered: Vec<&str> = list(group, "/coveredResources").filter_map(Value::as_str).collect();
         if !covered.iter().any(|resource| resource.contains('/')) {
             continue;
         }
-        for flavor in list(group, "flavors").filter_map(|flavor| flavor.get("name")?.as_str()) {
+        for flavor in list(group, "/flavors").filter_map(|flavor| flavor.get("name")?.as_str()) {
             let moved = Queued {
                 sets: queued.sets.iter().map(|set| moved(set, &covered, flavor)).collect(),
                 ..queued.clone()
@@ -58,10 +58,6 @@ pub(super) fn others(queued: &Queued, documents: &Documents) -> Vec<(String, Ass
         }
     }
     others
-}
-
-fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
-    value.get(field).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The set with another flavor for the resources that it has of these.

@@ -105,7 +105,8 @@ fn condition<'a>(workload: &'a Value, kind: &str) -> Option<&'a Value> {
     list(workload, "/status/conditions").find(|condition| text(condition, "type") == kind)
 }
 
-fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+/// The items of a list, if it is there.
+pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
     value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 

@@ -9,11 +9,12 @@
 //!   fully recomputed  2h                   the layer's input
 //! ```
 //!
-//! All are divided by `t`, as if sequences were. No kernel can differentiate attention without queries, keys, values and
-//! output, a norm without its input, or a gated unit without both inputs; everything else could be computed again.
-//! Experts count as nothing, because capacity may drop tokens, and so do layers of encoders and their decoders, whose samples
-//! have two lengths. Activations count if nothing but full recomputation takes them away: no selective recomputation, no offloading, no partial one. Gradients count if a step needs all of them:
-//! not with plain SGD, which may step tensor by tensor, and not in XLA's programs, which may reuse their memory.
+//! All are divided by `t`, as if sequences were. No kernel can differentiate attention without queries, keys, values
+//! and output, a norm without its input, or a gated unit without both inputs; everything else could be computed again.
+//! Experts count as nothing, because capacity may drop tokens, and so do layers of encoders and their decoders, whose
+//! samples have two lengths. Activations count if nothing but full recomputation takes them away: no selective
+//! recomputation, no offloading, no partial one. Gradients count if a step needs all of them: not with plain SGD, which
+//! may step tensor by tensor, and not in XLA's programs, which may reuse their memory.
 //! Sources: the formulas of the other files here; Dao, FlashAttention-2 (2307.08691), algorithm 2.
 
 use super::super::objective::ObjectiveProfile;
@@ -71,11 +72,11 @@ fn activations(plan: &Plan, stage: Stage) -> Bytes {
     }
     let shape = &plan.shape;
     let h = shape.hidden as f64;
-    let dense = |channel: Option<Channel>| channel == Some(Channel::Dense);
     // An encoder and its decoder have other numbers of tokens.
     if shape.has_encoder() {
         return Bytes::ZERO;
     }
+    let dense = |channel: Option<Channel>| channel == Some(Channel::Dense);
     let of_block = |(block, count): (Block, u64)| {
         let bytes = match plan.recompute {
             Recompute::Full => 2.0 * h,

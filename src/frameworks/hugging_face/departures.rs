@@ -96,19 +96,7 @@ fn bits(call: &Call) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::python::{Given, Passed, read};
-
-    struct Nothing;
-
-    impl Given for Nothing {
-        fn option(&self, _: &[String]) -> Option<Passed> {
-            None
-        }
-
-        fn variable(&self, _: &str) -> Option<Passed> {
-            None
-        }
-    }
+    use crate::python::{NothingGiven, read};
 
     #[test]
     fn a_program_that_departs_from_its_settings_has_a_cause() {
@@ -136,7 +124,7 @@ mod tests {
             ("t = Trainer(model=m)\nt.evaluate()", Some(Cause::Evaluation)),
             ("t = Trainer(model=m)\nt.train()\nt.evaluate()", None),
         ] {
-            let program = read(text, &Nothing, &mut 100_000).unwrap();
+            let program = read(text, &NothingGiven, &mut 100_000).unwrap();
             assert_eq!(cause(&program), expected, "{text}");
         }
     }

@@ -288,7 +288,8 @@ fn by_pieces(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// Such an optimizer may hold far less than `AdamW`, and no more. So its fields are open, whatever else is given.
+/// Such an optimizer may hold far less than `AdamW`, and no more. So its fields are open, also if a
+/// setting gives them.
 fn open_pieces(claims: &mut Claims) {
     for piece in PIECES {
         let leanest = Some(ValueOf::<AnyField>::json(piece.value));

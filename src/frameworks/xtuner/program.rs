@@ -8,30 +8,17 @@ use serde_json::{Map, Value as Json};
 use crate::command::files::File;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{Config, ReadFile};
-use crate::python::{self, Given, Passed, Value};
+use crate::python::{self, NothingGiven, Value};
 
 /// The most steps of evaluation.
 const MOST_STEPS: usize = 20_000;
 /// A variable that no call takes.
 const PARTS: &str = "sequence_parallel_size";
 
-/// A configuration is given nothing when it is read.
-struct Nothing;
-
-impl Given for Nothing {
-    fn option(&self, _: &[String]) -> Option<Passed> {
-        None
-    }
-
-    fn variable(&self, _: &str) -> Option<Passed> {
-        None
-    }
-}
-
 /// The settings of a file. `None` if it is no Python.
 pub(super) fn read(file: &File, claims: &mut Claims) -> Option<Config> {
     let mut steps = MOST_STEPS;
-    let program = python::read(&file.text, &Nothing, &mut steps)?;
+    let program = python::read(&file.text, &NothingGiven, &mut steps)?;
     let mut keys = Map::new();
     for call in &program.calls {
         for (name, value) in &call.named {

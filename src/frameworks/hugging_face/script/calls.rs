@@ -132,10 +132,7 @@ impl<'p> CallSettings<'p> {
     /// The dictionary that a parser of data classes reads in place of the command line.
     fn dictionary(&mut self, call: &Call) {
         let named = match call.positional.first().or_else(|| call.named.get("args")) {
-            Some(Value::Plain(Json::Object(settings))) => {
-                let plain = |(name, value): (&String, &Json)| (name.clone(), Value::Plain(value.clone()));
-                Some(settings.iter().map(plain).collect())
-            }
+            Some(Value::Plain(Json::Object(settings))) => Some(arguments(settings)),
             _ => None,
         };
         let may_have_more = named.is_none();
@@ -174,8 +171,7 @@ impl<'p> CallSettings<'p> {
             match loading {
                 Value::Plain(Json::Null) => {}
                 Value::Plain(Json::Object(settings)) => {
-                    let plain = |(name, value): (&String, &Json)| (name.clone(), Value::Plain(value.clone()));
-                    let named = settings.iter().map(plain).collect();
+                    let named = arguments(settings);
                     self.loaded(&Call { named, may_have_more: false, ..call.clone() });
                 }
                 _ => self.loaded(&Call { named: BTreeMap::new(), may_have_more: true, ..call.clone() }),
@@ -343,6 +339,11 @@ impl<'p> CallSettings<'p> {
             self.put(CHECKPOINTING, &on);
         }
     }
+}
+
+/// A dictionary of settings, as arguments by name.
+fn arguments(settings: &Map<String, Json>) -> BTreeMap<String, Value> {
+    settings.iter().map(|(name, value)| (name.clone(), Value::Plain(value.clone()))).collect()
 }
 
 /// The class whose function is called: `AutoModel` of `transformers.AutoModel.from_pretrained`.
