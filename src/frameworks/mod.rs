@@ -54,6 +54,7 @@ pub(crate) mod reading;
 mod swift;
 mod torchtitan;
 mod torchtune;
+mod training_hub;
 mod uncovered;
 mod unsloth;
 mod variables;
@@ -137,6 +138,7 @@ pub(crate) static READERS: &[Reader] = &[
         .and_no_others(),
     reader!("oumi", oumi).knows(&[&oumi::list::LIST, TRANSFORMERS, ACCELERATE, DEEPSPEED]),
     reader!("InstructLab", instructlab).knows(&[&instructlab::list::LIST]).and_no_others(),
+    reader!("training_hub", training_hub).knows(&[&instructlab::list::LIST, TRANSFORMERS]),
     reader!("Unsloth", unsloth).knows(&[&unsloth::list::LIST, TRANSFORMERS]).and_no_others(),
     reader!("NeMo AutoModel", nemo_automodel).knows(&[&nemo_automodel::list::LIST]),
     reader!("GPT-NeoX", gpt_neox).knows(&[&gpt_neox::list::LIST, DEEPSPEED]),

@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 use super::arithmetic::{MOST_TEXT, arithmetic, bounded, compared, size, text_of, truth};
 use super::options::Declared;
 use super::scope::{Assigned, Binding, Bound, Condition, ScopeId, Scopes};
-use super::{Assignment, Call, Given, Program, Value};
+use super::{Assignment, Call, Derived, Given, Program, Value};
 
 /// The deepest chain of names and expressions.
 pub(super) const DEEPEST: usize = 48;
@@ -42,6 +42,7 @@ pub(super) fn program(scopes: &Scopes<'_>, given: &dyn Given, steps: &mut usize)
     let calls = scopes.sites.iter().map(|site| evaluation.call(site.call, site.scope, &site.under)).collect();
     let assigned = scopes.assigned.iter().filter_map(|assigned| evaluation.assignment(assigned)).collect();
     let fields = evaluation.fields();
+    let derived = evaluation.derived();
     *steps = evaluation.steps.get();
     let imports = scopes.all.iter().flat_map(|scope| scope.names.values().flatten());
     let packages = imports.filter_map(|binding| match binding.bound {
@@ -53,6 +54,7 @@ pub(super) fn program(scopes: &Scopes<'_>, given: &dyn Given, steps: &mut usize)
         assigned,
         packages: packages.collect(),
         fields,
+        derived,
         sets: scopes.sets.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
@@ -100,6 +102,18 @@ impl<'a> Evaluation<'_, 'a> {
             }
         }
         made
+    }
+
+    /// The classes that are derived from others.
+    fn derived(&self) -> BTreeMap<String, Derived> {
+        let classes = self.scopes.all.iter().filter_map(|scope| Some((scope, scope.class?, scope.parent?)));
+        let derived = classes.filter(|(scope, ..)| !scope.bases.is_empty()).take(MOST_ELEMENTS);
+        let derived = derived.map(|(scope, name, around)| {
+            let bases = scope.bases.iter().take(MOST_BINDINGS).filter_map(|base| self.path(base, around, 0));
+            let members = scope.names.keys().take(MOST_ELEMENTS).map(|name| (*name).to_owned()).collect();
+            (name.to_owned(), Derived { bases: bases.collect(), members })
+        });
+        derived.collect()
     }
 
     /// The defaults of the data classes' fields.

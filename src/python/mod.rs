@@ -77,6 +77,15 @@ pub(crate) struct Assignment {
     pub(crate) after: usize,
 }
 
+/// A class that a program derives from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Derived {
+    /// The others with their dotted paths.
+    pub(crate) bases: Vec<String>,
+    /// The names that its own body binds, such as methods.
+    pub(crate) members: BTreeSet<String>,
+}
+
 /// What a program says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Program {
@@ -88,6 +97,8 @@ pub(crate) struct Program {
     pub(crate) packages: BTreeSet<String>,
     /// The fields of its data classes that have a plain default. Without those that two classes have with different ones.
     pub(crate) fields: BTreeMap<String, serde_json::Value>,
+    /// Its classes that are derived from others, by name.
+    pub(crate) derived: BTreeMap<String, Derived>,
     /// The attributes that it sets: `training_args.bf16 = True`. A setting of this name may change later.
     pub(crate) sets: BTreeSet<String>,
 }

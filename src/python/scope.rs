@@ -71,6 +71,8 @@ pub(super) struct Scope<'a> {
     /// The class whose body it is, and whether it is a data class.
     pub(super) class: Option<&'a str>,
     pub(super) is_data: bool,
+    /// The classes that this class is derived from.
+    pub(super) bases: &'a [Expr],
     pub(super) names: BTreeMap<&'a str, Vec<Binding<'a>>>,
     global: BTreeSet<&'a str>,
 }
@@ -247,7 +249,9 @@ impl<'a> Scopes<'a> {
             }
         });
         let name = class.name.as_str();
-        let own = self.enter(Scope { parent: Some(scope), class: Some(name), is_data, ..Scope::default() });
+        let bases = class.arguments.as_ref().map_or(&[][..], |bases| &bases.args);
+        let own =
+            self.enter(Scope { parent: Some(scope), class: Some(name), is_data, bases, ..Scope::default() });
         self.bind_name(name, Bound::Class(own), scope, under);
         self.statements(&class.body, own, under);
     }

@@ -11,9 +11,9 @@ use crate::units::Bytes;
 
 use super::division::Division;
 
-/// The usual sequence length of a job that gives none. Fine-tuning data are shorter: the longest of a few Alpaca
-/// samples has a quarter of it.
-const LIKELY_SEQUENCE: u64 = 4096;
+/// The usual sequence length of adapters, if none is given: the longest of a few Alpaca samples. Other jobs have their
+/// framework's.
+const LIKELY_OF_ADAPTERS: u64 = 1024;
 
 /// The length of a job that gives none, at its heaviest: that of Llama 3's pretraining.
 const LONGEST_SEQUENCE: u64 = 8192;
@@ -37,8 +37,8 @@ const LONGEST_OVER_TYPICAL: u64 = 4;
 
 /// Tokens of a sequence.
 pub(super) fn sequence(given: &Given<'_>) -> u64 {
-    let tunes = given.named.batches.tunes || given.finetuning.rank.is_some();
-    let usual = if tunes { LIKELY_SEQUENCE / 4 } else { LIKELY_SEQUENCE };
+    let usual = given.named.batches.usual_length;
+    let usual = if given.is_adapted() { usual.min(LIKELY_OF_ADAPTERS) } else { usual };
     given.batch.sequence_length.map_or(usual.min(positions(given)), u64::from).max(1)
 }
 
@@ -243,6 +243,7 @@ mod tests {
         let sequence = |finetuning: Value| assumed(json!({}), &finetuning).likely.sequence;
         assert_eq!(sequence(json!({})), 4096);
         assert_eq!(sequence(json!({"method": "LoRA", "rank": 8})), 1024);
+        assert_eq!(sequence(json!({"method": "LoRA"})), 1024);
     }
 
     #[test]

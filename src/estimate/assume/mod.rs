@@ -13,7 +13,7 @@
 //! | recompute | full | none | none |
 //! | attention | flash | flash | unfused, where the framework may |
 //! | micro-batch | 1 | 1, or a rank's batch over the pipeline's stages where the framework cuts it so | 4, within the global batch |
-//! | sequence length, at most the model's positions | 64 | 4096, 1024 in fine-tuning | 8192 |
+//! | sequence length, at most the model's positions | 64 | 4096, 2048 in programs on Transformers, 1024 of adapters | 8192 |
 //! | what an encoder reads | 64 | the cap, 1024 | the cap, 8192 |
 //! | what a step keeps for a sample, where layers are not listed | nothing | nothing | four times the device's memory |
 //! | longest sample, of a stated cap without packing | 64; 4 × the typical length | the cap | the cap |

@@ -29,6 +29,10 @@ const DIMENSIONS: &[&str] = &[
     "num_key_value_heads",
     "vocab_size",
     "layers",
+    "n_layer",
+    "n_embd",
+    "n_head",
+    "d_model",
 ];
 
 /// Why the estimate does not cover the program.
@@ -118,6 +122,7 @@ mod tests {
             ("m = AutoModelForCausalLM.from_pretrained('a', hidden_size=64)", Some(Cause::ChangedModel)),
             ("m.model.layers = m.model.layers[:4]", Some(Cause::ChangedModel)),
             ("config.num_hidden_layers = 4", Some(Cause::ChangedModel)),
+            ("c = AutoConfig.from_pretrained('gpt2', n_layer=2)", Some(Cause::ChangedModel)),
             ("q = HqqConfig(nbits=2, group_size=64)", Some(Cause::StoredQuantized)),
             ("q = HqqConfig(nbits=4)", None),
             ("q = QuantoConfig(weights='int2')", Some(Cause::StoredQuantized)),

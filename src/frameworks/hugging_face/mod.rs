@@ -311,7 +311,13 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         }
         Whose::Fms => fms(&settings, claims),
         Whose::Script => {}
-        Whose::Own => own(launch, claims),
+        Whose::Own => {
+            training_arguments::own_sharding(&settings, claims);
+            if !claims.gives(field::RECOMPUTE) {
+                training_arguments::recompute(&settings, training_arguments::OWN_CHECKPOINTING, claims);
+            }
+            own(launch, claims);
+        }
     }
 }
 

@@ -161,6 +161,7 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
     }
     switched(settings, &["packing"], field::batch::PACKING, claims);
     towers(settings, claims);
+    shards(launch, settings, claims);
     // The second is its name since Transformers 5.24.
     recompute(settings, &["gradient_checkpointing", "activation_checkpointing"], claims);
     optimizer(settings, &["optim"], claims);
@@ -168,7 +169,6 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
-    shards(launch, settings, claims);
 }
 
 /// `save_strategy: no`.
@@ -213,10 +213,12 @@ pub(crate) fn switched(settings: &Settings<'_>, names: &[&str], field: Field<boo
     }
 }
 
-/// Gradient checkpointing, on or off.
+/// Gradient checkpointing, on or off. What FSDP's own checkpointing turns on stays on.
 pub(crate) fn recompute(settings: &Settings<'_>, names: &[&str], claims: &mut Claims) {
     let Some(setting) = settings.get(names) else { return };
+    let is_on = claims.gives(field::RECOMPUTE) && claims.get(field::RECOMPUTE) == Some(Recompute::Full);
     match setting.truth() {
+        Some(false) if is_on => {}
         Some(on) => {
             setting.says(claims, field::RECOMPUTE, if on { Recompute::Full } else { Recompute::None });
         }
@@ -294,6 +296,25 @@ fn open_pieces(claims: &mut Claims) {
     for piece in PIECES {
         let leanest = Some(ValueOf::<AnyField>::json(piece.value));
         claims.open_field(OpenField { field: piece.field, leanest, heaviest: None, although_given: true });
+    }
+}
+
+/// Names of checkpointing in people's own programs.
+pub(crate) const OWN_CHECKPOINTING: &[&str] = &[
+    "gradient_checkpointing",
+    "use_gradient_checkpointing",
+    "activation_checkpointing",
+    "grad_checkpointing",
+    "use_activation_checkpointing",
+    "enable_gradient_checkpointing",
+];
+
+/// FSDP by a switch of people's own programs.
+pub(crate) fn own_sharding(settings: &Settings<'_>, claims: &mut Claims) {
+    if let Some(setting) =
+        settings.get(&["use_fsdp", "enable_fsdp"]).filter(|setting| setting.truth() == Some(true))
+    {
+        setting.says(claims, field::parallelism::SHARDING, Sharding::FSDP);
     }
 }
 

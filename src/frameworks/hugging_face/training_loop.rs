@@ -17,6 +17,7 @@
 
 use serde_json::Value as Json;
 
+use super::script::{loads_classifier, loads_model};
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
 use crate::frameworks::reading::claims::Claims;
@@ -49,7 +50,10 @@ pub(super) fn is_in(program: &Program) -> bool {
         |test: fn(&Call) -> bool| program.calls.iter().any(|call| call.runs != Some(false) && test(call));
     calls(|call| call.name() == "backward")
         && calls(|call| optimizer(call).is_some())
-        && calls(|call| call.name() == "from_pretrained" && call.function.contains("Model"))
+        && calls(|call| {
+            let loads = matches!(call.name(), "from_pretrained" | "from_config");
+            loads && (call.function.contains("Model") || loads_model(call) || loads_classifier(call))
+        })
 }
 
 /// The optimizer that a call makes.
@@ -65,7 +69,11 @@ pub(super) fn settings(program: &Program, mut put: impl FnMut(&str, &Value)) {
         let given = |name: &str| call.named.get(name);
         match call.name() {
             "DataLoader" => {
-                put("per_device_train_batch_size", given("batch_size").unwrap_or(&Value::Plain(1.into())));
+                let one = Value::Plain(1.into());
+                let batch = given("batch_size").unwrap_or(&one);
+                // `None`: the data are batches already.
+                let is_none = *batch == Value::Plain(Json::Null);
+                put("per_device_train_batch_size", if is_none { &Value::Unknown } else { batch });
             }
             "Accelerator" => {
                 accelerator(program, call, &mut put);

@@ -21,11 +21,19 @@ use crate::job::{
 const SOURCE: &str = "instructlab-training 0.16 default";
 
 const FLAGS: Table = &[
-    &flag(&["model_name_or_path"], field::model::NAME, Takes::Text),
-    &flag(&["max_batch_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["model_name_or_path", "model_path"], field::model::NAME, Takes::Text),
+    &flag(&["max_batch_len", "max_tokens_per_gpu"], field::batch::SEQUENCE_LENGTH, Takes::Number),
     &flag(&["num_epochs"], field::dataset::EPOCHS, Takes::Number),
-    &flag(&["cpu_offload_optimizer"], field::offload::OPTIMIZER, Takes::Switch(true)),
-    &flag(&["cpu_offload_params_fsdp"], field::offload::PARAMETERS, Takes::Switch(true)),
+    &flag(
+        &["cpu_offload_optimizer", "deepspeed_options.cpu_offload_optimizer"],
+        field::offload::OPTIMIZER,
+        Takes::Switch(true),
+    ),
+    &flag(
+        &["cpu_offload_params_fsdp", "fsdp_options.cpu_offload_params"],
+        field::offload::PARAMETERS,
+        Takes::Switch(true),
+    ),
     &flag(&["disable_flash_attn"], field::ATTENTION, Takes::Word(Attention::Fused)),
     &flag(&["use_liger"], field::LOSS, Takes::Word(Loss::Fused)),
     &flag(&["use_liger"], field::LAYER_KERNELS, Takes::Word(LayerKernels::Liger)),
@@ -53,22 +61,26 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 /// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, "instructlab.training");
-    let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
-    settings::read(FLAGS, &settings, claims);
-    sharding(&settings, claims);
-    method(&settings, claims);
+    trains(&Settings::of(vec![Place::Options(&launch.arguments)]), claims);
+}
+
+/// Claims what its training does with these settings, under the names of its options or of `TrainingArgs`.
+pub(crate) fn trains(settings: &Settings<'_>, claims: &mut Claims) {
+    settings::read(FLAGS, settings, claims);
+    sharding(settings, claims);
+    method(settings, claims);
     settings::assume(DEFAULTS, SOURCE, claims);
 }
 
 /// FSDP's strategy, or ZeRO 2.
 fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
     let sharding = field::parallelism::SHARDING;
-    if let Some(setting) = settings.get(&["distributed_training_framework"])
+    if let Some(setting) = settings.get(&["distributed_training_framework", "distributed_backend"])
         && setting.text().as_deref() == Some("deepspeed")
     {
         return setting.says(claims, sharding, Sharding::ZeRO2);
     }
-    match settings.get(&["fsdp_sharding_strategy"]) {
+    match settings.get(&["fsdp_sharding_strategy", "fsdp_options.sharding_strategy"]) {
         None => claims.assume(sharding, Sharding::HSDP, SOURCE),
         Some(setting) => match setting.text().and_then(|name| accelerate::strategy_of(&name)) {
             Some((divided, reshards)) => {
@@ -84,7 +96,7 @@ fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// Adapters, if they have a rank.
 fn method(settings: &Settings<'_>, claims: &mut Claims) {
-    let Some(rank) = settings.get(&["lora_r"]) else { return };
+    let Some(rank) = settings.get(&["lora_r", "lora"]) else { return };
     match rank.text().and_then(|text| text.parse::<u64>().ok()) {
         Some(0) => rank.says(claims, field::finetuning::METHOD, Method::Full),
         Some(_) => {

@@ -25,7 +25,7 @@ pub(crate) static PROFILE: Profile = Profile {
     sharding: ShardingDefaults::FSDP,
     loss: UsualLoss::Eager,
     recompute: UsualRecompute::FullWhereSharded,
-    batches: Batches { tunes: true, imply_division: true, ..Batches::FULL },
+    batches: Batches { usual_length: 1024, imply_division: true, ..Batches::FULL },
     experts: Experts::ALL_TO_ALL,
     fine_tuning: FineTuning {
         rest_in_fp32: false,

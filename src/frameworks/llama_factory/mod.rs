@@ -7,6 +7,8 @@
 //! weights that it loads in bf16, unless `pure_bf16` is set. The scales of four bits are quantized again, and the other
 //! weights of a quantized model keep the format of the computation.
 //!
+//! A configuration that it ships (`examples/train_lora/llama3_lora_sft.yaml`) is known by its path.
+//!
 //! Stages and the losses of preferences are objectives. A reference is the model without its adapters, or a copy of all
 //! weights (`create_ref_model`). In `ppo` the trained model predicts rewards itself, beside a full reward model. Its
 //! other backends are not covered: Megatron-Core (`USE_MCA=1`) and `KTransformers` (`use_kt`).
@@ -18,7 +20,7 @@ use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::objective::{self, Defaults};
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
-use crate::frameworks::reading::config;
+use crate::frameworks::reading::config::{self, Config, ReadFile};
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::unsloth;
@@ -28,6 +30,9 @@ use crate::job::{
 };
 
 const SOURCE: &str = "LLaMA-Factory 0.9 default";
+
+/// The configurations that it ships, by path.
+const EXAMPLES: &str = include_str!("examples.tsv");
 
 const TELLING: &[&str] = &["finetuning_type", "template", "cutoff_len", "lora_target"];
 
@@ -72,11 +77,26 @@ fn is_its_program(launch: &Launch) -> bool {
 fn settings_of<'a>(launch: &'a Launch, claims: &mut Claims) -> Settings<'a> {
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments), Place::Words(&launch.arguments)]);
     if let Some(path) = config::positional(&launch.arguments)
-        && let Some(config) = config::named(launch, path, "its argument", claims)
+        && let Some(config) =
+            shipped(launch, path, claims).or_else(|| config::named(launch, path, "its argument", claims))
     {
         settings.add(Place::File(config));
     }
     settings
+}
+
+/// A configuration that LLaMA-Factory ships, unless the object itself has a file at its path.
+fn shipped(launch: &Launch, path: &str, claims: &mut Claims) -> Option<Config> {
+    if launch.files.meant(path).is_some() {
+        return None;
+    }
+    let is_at = |known: &str| {
+        path.strip_suffix(known).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    };
+    let keys = EXAMPLES.lines().filter_map(|line| line.split_once('\t')).find(|(known, _)| is_at(known));
+    let config = Config::new("LLaMA-Factory 0.9 example".into(), serde_json::from_str(keys?.1).ok()?);
+    claims.files.push(ReadFile::of(&config));
+    Some(config)
 }
 
 /// Claims the settings of the launch.

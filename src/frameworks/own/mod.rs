@@ -5,27 +5,31 @@
 //! accelerate launch --no-python tool sft /configs/run.yaml             a file with groups of any name
 //! MODEL_NAME=google/gemma-2b LEARNING_RATE=2e-4 torchrun train.py      variables, also those of a ConfigMap
 //! BENCH_MODEL=Qwen/Qwen2.5-1.5B BENCH_BATCH_SIZE=2 mpirun python a.py  variables with a prefix that they share
+//! PARAMS="--model_name_or_path gpt2 --lr 1e-5 --epochs 3" bash run.sh  a variable with options, for a script that is not known
+//! torchrun train.py --num-layers 24 --hidden-size 2048 --seq-length 4096 --lr 1e-4    a shape in place of a model
 //! ```
 //!
 //! **Recognised** if no other reader recognises the program, its name does not say that it trains nothing, a model is named
-//! (a known name, or an id like `owner/name`, also as a word by itself, or a file with its dimensions), and there are words of learning: one behind a launcher that trains, two
+//! (a known name, or an id like `owner/name`, also as a word by itself, as the only one among all options, or a file with its dimensions), and there are words of learning: one behind a launcher that trains, two
 //! without. Behind a launcher the program's own name is enough: `train.py`. Without one it counts as both if the model is
-//! known, too. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys
+//! known, too. Layers, a width, and a length or a vocabulary are a model as well. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys
 //! have any name, so the last part of a key counts. A prefix counts if the variable that names the model and two words of
 //! learning share it.
 //!
 //! The names are conventions without documentation. So a batch may be that of all ranks, and stays open downwards. What the
 //! program does without a word stays open, too: adapters, their quantization, sharding and offloading.
 
+use serde_json::{Map, Value as Json};
+
 use crate::command::downloads::is_id;
 use crate::command::{Environment, Launch, Target, launchers, purpose};
 use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::{PROGRAM_NAME, objective, peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
-use crate::frameworks::reading::config;
+use crate::frameworks::reading::config::{self, Config, ReadFile};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
-use crate::job::{Follows, Framework, Method, Objective, OpenField, Sharding, field};
+use crate::job::{Follows, Framework, Method, Objective, OpenField, Sharding, Source, field};
 use crate::model::known;
 
 const MODEL: &[&str] = &[
@@ -46,7 +50,25 @@ const MODEL: &[&str] = &[
     "hf_model_name",
     "train_model_name",
     "student_model",
+    "backbone",
+    "backbone_model",
     "model",
+];
+/// Parts of the names of options whose model is not the trained one.
+const OTHER_MODELS: &[&str] = &[
+    "tokenizer",
+    "processor",
+    "ref",
+    "reward",
+    "critic",
+    "teacher",
+    "eval",
+    "judge",
+    "draft",
+    "embed",
+    "data",
+    "vision",
+    "tower",
 ];
 /// Names of a file with the model's dimensions.
 const MODEL_CONFIGS: &[&str] = &["model_config", "model_config_file", "model_config_path", "config_name"];
@@ -103,6 +125,7 @@ const OWN_BATCH: &[&str] = &[
     "batch_size_per_gpu",
     "micro_batch_size",
     "micro_batch_size_per_gpu",
+    "microbatch_size",
     "train_micro_batch_size_per_gpu",
     "device_batch_size",
 ];
@@ -117,14 +140,6 @@ const ACCUMULATION: &[&str] = &[
 ];
 const CONFIGS: &[&str] =
     &["config", "config_file", "config_path", "cfg", "recipe", "args_file", "training_config"];
-const CHECKPOINTING: &[&str] = &[
-    "gradient_checkpointing",
-    "use_gradient_checkpointing",
-    "activation_checkpointing",
-    "grad_checkpointing",
-    "use_activation_checkpointing",
-    "enable_gradient_checkpointing",
-];
 const OPTIMIZER: &[&str] = &["optim", "optimizer", "optimizer_name", "optimizer_type"];
 
 /// Parts of a strategy's name.
@@ -153,6 +168,32 @@ const LENGTH: &[&str] = &[
     "max_token_length",
 ];
 
+const LAYERS: &[&str] = &["num_layers", "n_layers", "n_layer", "num_hidden_layers"];
+const WIDTH: &[&str] = &["hidden_size", "d_model", "n_embd", "hidden_dim"];
+const VOCABULARY: &[&str] = &["vocab_size"];
+
+/// The dimensions of a model without a name.
+const SHAPE: Table = &[
+    &flag(LAYERS, field::model::LAYERS, Takes::Number),
+    &flag(WIDTH, field::model::HIDDEN_SIZE, Takes::Number),
+    &flag(
+        &["num_attention_heads", "num_heads", "n_heads", "n_head"],
+        field::model::ATTENTION_HEADS,
+        Takes::Number,
+    ),
+    &flag(
+        &["num_key_value_heads", "num_kv_heads", "n_kv_heads"],
+        field::model::KEY_VALUE_HEADS,
+        Takes::Number,
+    ),
+    &flag(
+        &["ffn_hidden_size", "intermediate_size", "d_ff", "ffn_dim"],
+        field::model::FFN_HIDDEN_SIZE,
+        Takes::Number,
+    ),
+    &flag(VOCABULARY, field::model::VOCAB_SIZE, Takes::Number),
+];
+
 const FLAGS: Table = &[
     &flag(LENGTH, field::batch::SEQUENCE_LENGTH, Takes::Number),
     &flag(
@@ -172,6 +213,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
         // The image's own program, with options.
         Target::Unknown => launch.arguments.options() > 1,
     };
+    let is_python = is_python || options_of_variable(launch).is_some();
     let nothing = || purpose::why(launch).is_some_and(|cause| cause.follows() == Follows::TrainsNothing);
     if !is_python || nothing() {
         return false;
@@ -180,7 +222,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     let learning = LEARNING.iter().filter(|name| settings.has(&[name])).count();
     let named_training = purpose::says_that_it_trains(launch);
     let enough = learning > 1 || behind_launcher && (learning > 0 || named_training);
-    let Some(named) = model(launch, &settings) else { return false };
+    let Some(named) = model(launch, &settings) else { return enough && has_shape(&settings) };
     // A name that no table knows may be that of a diffusion model, or of no model.
     enough || named_training && known::find(&named.name).is_some()
 }
@@ -200,6 +242,36 @@ fn prefix(environment: &Environment) -> Option<String> {
         let ends = MODEL.iter().filter_map(|model| name.strip_suffix(model.to_uppercase().as_str()));
         let mut prefixes = ends.filter(|prefix| prefix.len() >= SHORTEST && prefix.ends_with('_'));
         prefixes.find(|prefix| !value.is_empty() && learns(prefix)).map(str::to_owned)
+    })
+}
+
+/// Whether the settings are the dimensions of a model of text.
+fn has_shape(settings: &Settings<'_>) -> bool {
+    settings.has(LAYERS) && settings.has(WIDTH) && (settings.has(VOCABULARY) || settings.has(LENGTH))
+}
+
+/// The options in a variable of a script of the shell that is not known: it starts the program with them.
+fn options_of_variable(launch: &Launch) -> Option<Config> {
+    /// The most words of a variable.
+    const MOST: usize = 200;
+    let is_shell = matches!(&launch.target, Target::Program(name) if name.strip_suffix(".sh").is_some());
+    let named = |keys: &Map<String, Json>| MODEL.iter().any(|name| keys.contains_key(*name));
+    let learns = |keys: &Map<String, Json>| LEARNING.iter().any(|name| keys.contains_key(*name));
+    launch.environment.iter().filter(|_| is_shell).find_map(|(name, value)| {
+        let words: Vec<&str> =
+            value.filter(|value| value.starts_with("--"))?.split_whitespace().take(MOST).collect();
+        let mut keys = Map::new();
+        for (at, word) in words.iter().enumerate() {
+            let Some(option) = word.strip_prefix("--") else { continue };
+            let next = words.get(at + 1).filter(|next| !next.starts_with("--"));
+            let (option, value) = match option.split_once('=') {
+                Some((option, value)) => (option, Json::from(value)),
+                None => (option, next.map_or(Json::Bool(true), |value| Json::from(*value))),
+            };
+            keys.insert(option.replace('-', "_"), value);
+        }
+        let source = Source::Environment { place: launch.place.clone(), name: name.to_owned() };
+        (named(&keys) && learns(&keys)).then(|| Config::new(source, Json::Object(keys)))
     })
 }
 
@@ -243,7 +315,36 @@ fn model(launch: &Launch, settings: &Settings<'_>) -> Option<Named> {
         let name = free.map(|word| &word.text).find(|text| is_id(text) && known::find(text).is_some())?;
         Some(Named { name: name.clone(), by: By::Word(name.clone()) })
     };
-    setting.or_else(path).or_else(described).or_else(word)
+    let alone = || {
+        let (option, name) = only_model(launch)?;
+        Some(Named { name, by: By::Setting(settings.get(&[option.as_str()])?) })
+    };
+    setting.or_else(path).or_else(described).or_else(word).or_else(alone)
+}
+
+/// The option of any name whose value is the id of a known model, if it is the only one.
+fn only_model(launch: &Launch) -> Option<(String, String)> {
+    let words = launch.arguments.words();
+    let mut found: Option<(String, String)> = None;
+    for (at, word) in words.iter().enumerate().filter(|(_, word)| word.known) {
+        let Some(option) = word.text.strip_prefix("--") else { continue };
+        let (option, value) = match option.split_once('=') {
+            Some((option, value)) => (option, value),
+            None => {
+                (option, words.get(at + 1).filter(|next| next.known).map_or("", |next| next.text.as_str()))
+            }
+        };
+        let option = option.replace('-', "_").to_lowercase();
+        let is_other = OTHER_MODELS.iter().any(|part| option.contains(part));
+        if is_other || !is_id(value) || known::find(value).is_none() {
+            continue;
+        }
+        if found.as_ref().is_some_and(|(_, before)| before != value) {
+            return None;
+        }
+        found = Some((option, value.to_owned()));
+    }
+    found
 }
 
 fn settings_of<'l>(launch: &'l Launch, claims: &mut Claims) -> Settings<'l> {
@@ -260,6 +361,10 @@ fn settings_of<'l>(launch: &'l Launch, claims: &mut Claims) -> Settings<'l> {
         file.flatten();
         settings.add(Place::File(file));
     }
+    if let Some(options) = options_of_variable(launch) {
+        claims.files.push(ReadFile::of(&options));
+        settings.add(Place::File(options));
+    }
     settings.add(Place::Environment(&launch.environment));
     if let Some(prefix) = prefix(&launch.environment) {
         settings.add(Place::Prefixed(&launch.environment, prefix));
@@ -270,8 +375,13 @@ fn settings_of<'l>(launch: &'l Launch, claims: &mut Claims) -> Settings<'l> {
 /// Claims what the program is given.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = settings_of(launch, claims);
-    claims.assume(field::FRAMEWORK, Framework::HuggingFace, "a program with a model of Hugging Face");
-    match model(launch, &settings) {
+    let model = model(launch, &settings);
+    if model.is_some() {
+        claims.assume(field::FRAMEWORK, Framework::HuggingFace, "a program with a model of Hugging Face");
+    } else {
+        settings::read(SHAPE, &settings, claims);
+    }
+    match model {
         Some(Named { name, by: By::Setting(setting) }) => setting.says(claims, field::model::NAME, name),
         Some(Named { name, by: By::Word(by) }) => claims.argument(field::model::NAME, name, &by),
         None => {}
@@ -285,7 +395,8 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.open(field::finetuning::METHOD, Method::QLoRA);
     settings::read(training_arguments::ARGUMENTS, &settings, claims);
     training_arguments::shards(launch, &settings, claims);
-    training_arguments::recompute(&settings, CHECKPOINTING, claims);
+    training_arguments::own_sharding(&settings, claims);
+    training_arguments::recompute(&settings, training_arguments::OWN_CHECKPOINTING, claims);
     // They change nothing of what this reads.
     for inert in ["use_reentrant", "task_type", "total_train_batch_size", "use_cache"] {
         settings.has(&[inert]);

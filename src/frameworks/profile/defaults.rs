@@ -86,8 +86,8 @@ pub enum UsualRecompute {
 pub struct Batches {
     /// The lengths of samples.
     pub lengths: SampleLengths,
-    /// Whether its main use is fine-tuning on short samples.
-    pub tunes: bool,
+    /// The usual tokens of a sequence, in a job that states no length.
+    pub usual_length: u64,
     /// The versions that divide a rank's batch into as many microbatches as the pipeline has stages.
     pub cut_over_stages: Versions,
     /// Whether a stated batch implies the division of the work: by data parallelism alone.
@@ -100,7 +100,7 @@ impl Batches {
     /// Batches of full sequences, as pretraining has them.
     pub const FULL: Self = Self {
         lengths: SampleLengths::Full,
-        tunes: false,
+        usual_length: 4096,
         cut_over_stages: Versions::Never,
         imply_division: false,
         logits_stay: Versions::Never,

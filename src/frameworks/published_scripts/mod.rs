@@ -8,6 +8,7 @@
 //! | alpaca-lora's `finetune.py` | `base_model`, and `cutoff_len` or `val_set_size` | tloen/alpaca-lora at 0003a00 |
 //! | Platypus's `finetune.py` | `base_model` and `lr_scheduler` | arielnlee/Platypus at dc90c1a |
 //! | `qlora.py` | its name | artidoro/qlora at 7f4e95a |
+//! | Accelerate's `nlp_example.py`, `complete_nlp_example.py` | their names | huggingface/accelerate at 16cb6eb8 |
 //! | `LongLoRA`'s `fine-tune.py` | `low_rank_training`, `use_full_attn` or `trainable_params` | dvlab-research/LongLoRA at d4eb344 |
 //!
 //! **Recognised** by the file's name and such an option. A copy may differ, so the values are the usual ones, and what the
@@ -16,9 +17,13 @@
 //! QLoRA put the layers of one model on all of them.
 
 use crate::command::{Launch, Target};
+use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags;
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Assignment, Attention, Method, Optimizer, Precision, Recompute, field};
+use crate::job::{
+    Assignment, Attention, Framework, Method, Objective, Optimizer, Precision, Recompute, Sharding, field,
+};
 use crate::model::known;
 
 /// A published script.
@@ -114,6 +119,25 @@ const SCRIPTS: &[Script] = &[
         divides_layers: true,
     },
     Script {
+        source: ACCELERATE,
+        files: &["nlp_example.py", "complete_nlp_example.py"],
+        told_by: &[],
+        and: None,
+        defaults: &[
+            field::FRAMEWORK.is(Framework::HuggingFace),
+            field::OBJECTIVE.is(Objective::Classification),
+            field::finetuning::METHOD.is(Method::Full),
+            field::batch::MICRO_BATCH_SIZE.is(16),
+            field::batch::SEQUENCE_LENGTH.is(512),
+            field::batch::PACKING.is(false),
+            field::OPTIMIZER.is(Optimizer::AdamW),
+            field::RECOMPUTE.is(Recompute::None),
+        ],
+        targets: &[],
+        reads: nlp_example,
+        divides_layers: false,
+    },
+    Script {
         source: "LongLoRA default",
         files: &["fine-tune.py", "supervised-fine-tune.py"],
         told_by: &["low_rank_training", "use_full_attn", "trainable_params"],
@@ -132,6 +156,7 @@ const SCRIPTS: &[Script] = &[
 ];
 
 const LLAVA: &str = "LLaVA default";
+const ACCELERATE: &str = "Accelerate's example";
 
 /// The towers of `LLaVA` and its kin: the end of the name, parameters, width. Counted from the classes of Transformers 5.24 with the
 /// published sizes: openai/CLIP's ViT-L/14, and `SigLIP`'s So400m (google-research/big_vision).
@@ -212,6 +237,27 @@ fn llava(settings: &Settings<'_>, claims: &mut Claims) {
     let hidden = hidden.map_or(0, u64::from);
     let projection = hidden.saturating_mul(width.saturating_add(hidden).saturating_add(2));
     setting.says(claims, field::model::TOWER_PARAMETERS, tower.saturating_add(projection));
+}
+
+/// BERT, which each process has whole unless the launcher says otherwise.
+fn nlp_example(settings: &Settings<'_>, claims: &mut Claims) {
+    claims.assume(field::model::NAME, "bert-base-cased", ACCELERATE);
+    if let Some(setting) = settings.get(&["mixed_precision"]) {
+        match setting.text().and_then(|text| flags::one_of(training_arguments::FORMATS, &text)) {
+            Some(precision) => setting.says(claims, field::PRECISION, precision),
+            None if setting.text().is_some_and(|text| text == "no") => {
+                setting.says(claims, field::PRECISION, Precision::FP32);
+            }
+            None => claims.unparsed(field::PRECISION),
+        }
+    } else if !claims.knows(field::PRECISION) {
+        claims.assume(field::PRECISION, Precision::FP32, ACCELERATE);
+    }
+    let told = claims.knows(field::parallelism::SHARDING) || claims.is_open(field::parallelism::SHARDING);
+    if !told {
+        claims.assume(field::parallelism::SHARDING, Sharding::None, ACCELERATE);
+    }
+    claims.accumulation = Some((1, ACCELERATE.into()));
 }
 
 /// Weights in 8 bits, adapters, fp16, and checkpointing by `prepare_model_for_int8_training`.

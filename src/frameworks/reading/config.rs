@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use crate::command::files::File;
@@ -16,6 +16,7 @@ use crate::command::{Arguments, Launch, basename};
 use crate::frameworks::reading::claims::Claims;
 use crate::job::{Gap, Source};
 use crate::printable::printable;
+use crate::python::{Call, Value as Setting};
 
 /// The most bytes of a file that are read.
 const MAX_BYTES: usize = 128 << 10;
@@ -49,6 +50,21 @@ impl Config {
         Self { source, tree, asked: AskedPaths::default() }
     }
 
+    /// The arguments of a call in a program, with these names for those without one. What does not follow from literals is
+    /// [`unknown`].
+    pub(crate) fn of_call(source: Source, call: &Call, names: &[&str]) -> Self {
+        let positional = names.iter().copied().zip(&call.positional);
+        let named = call.named.iter().map(|(name, value)| (name.as_str(), value));
+        let key = |(name, value): (&str, &Setting)| {
+            let value = match value {
+                Setting::Plain(value) => value.clone(),
+                Setting::Call(_) | Setting::Unknown => unknown(),
+            };
+            (name.to_owned(), value)
+        };
+        Self::new(source, Value::Object(positional.chain(named).map(key).collect()))
+    }
+
     /// The value at a path of keys: `zero_optimization.stage`. A key may contain dots. A null is no value.
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {
         let value = at(self.tree.as_object()?, path)?;
@@ -75,6 +91,11 @@ impl Config {
         }
         self.tree = Value::Object(flat);
     }
+}
+
+/// A value that is given and not known. No setting has such a value, so its field stays open.
+pub(crate) fn unknown() -> Value {
+    json!([null])
 }
 
 /// A file that was read, and the paths that were asked for.

@@ -66,6 +66,9 @@ pub(crate) fn effect(word: &Word<'_>, lists: &[&'static List]) -> Effect {
     }
 }
 
+/// Launchers that know no framework. Their options start processes and change no training: mpirun's `--mca`.
+const STARTERS: &[&str] = &["mpirun", "horovodrun", "srun"];
+
 /// Opens the fields that unread words may change, and counts the words. `closed` tells that the program takes no other
 /// options than those of the lists.
 pub(crate) fn leave_open(launch: &Launch, lists: &[&'static List], closed: bool, claims: &mut Claims) {
@@ -73,8 +76,9 @@ pub(crate) fn leave_open(launch: &Launch, lists: &[&'static List], closed: bool,
     if claims.beyond.is_some() {
         return;
     }
+    let launchers = launch.launchers.iter().filter(|launcher| !STARTERS.contains(&launcher.name.as_str()));
     let arguments: Vec<_> =
-        launch.launchers.iter().map(|launcher| &launcher.arguments).chain([&launch.arguments]).collect();
+        launchers.map(|launcher| &launcher.arguments).chain([&launch.arguments]).collect();
     let files = std::mem::take(&mut claims.files);
     let is_word = |name: &str| name.starts_with("USE_") || lists.iter().any(|list| list.find(name).is_some());
     let variables: Vec<_> = launch.environment.iter().filter(|(name, _)| is_word(name)).collect();

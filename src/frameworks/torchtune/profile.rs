@@ -26,7 +26,12 @@ pub(crate) static PROFILE: Profile = Profile {
     sharding: ShardingDefaults::FSDP,
     loss: UsualLoss::Chunked { eager: Versions::Beginning(&["0.0", "0.1", "0.2"]) },
     recompute: UsualRecompute::Full,
-    batches: Batches { lengths: SampleLengths::Shorter, tunes: true, imply_division: true, ..Batches::FULL },
+    batches: Batches {
+        lengths: SampleLengths::Shorter,
+        usual_length: 1024,
+        imply_division: true,
+        ..Batches::FULL
+    },
     experts: Experts::ALL_TO_ALL,
     fine_tuning: FineTuning {
         adapters_as_weights: true,

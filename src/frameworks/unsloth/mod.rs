@@ -26,7 +26,7 @@ use crate::frameworks::profile::defaults::{Experts, FineTuning, TrainedWeights, 
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::{self, Setting, Settings};
-use crate::job::{Framework, LayerKernels, Loss, Recompute, field};
+use crate::job::{Framework, LayerKernels, Loss, Method, Recompute, field};
 pub(crate) use command_line::{read, recognises};
 
 /// The layers with adapters, unless `get_peft_model` names others.
@@ -54,9 +54,20 @@ pub(crate) fn beside_trainer(settings: &Settings<'_>, claims: &mut Claims) {
     }
     kernels(claims);
     if settings.on(&["use_peft"]) == Some(true) {
-        claims.assume(field::finetuning::TARGETS, TARGETS.to_vec(), DEFAULT);
+        targets(claims);
     }
     if settings.get(&["load_in_4bit"]).is_some_and(|setting| setting.truth() != Some(false)) {
+        four_bits(claims);
+    }
+}
+
+/// Claims what Unsloth does if another framework loads its model, and makes adapters on it, with Unsloth's defaults. The bits
+/// are known.
+pub(crate) fn adapts(claims: &mut Claims) {
+    kernels(claims);
+    targets(claims);
+    checkpointing(claims);
+    if claims.get(field::finetuning::METHOD) == Some(Method::QLoRA) {
         four_bits(claims);
     }
 }
@@ -66,8 +77,16 @@ pub(crate) fn beside_trainer(settings: &Settings<'_>, claims: &mut Claims) {
 pub(crate) fn loads(by: &Setting, claims: &mut Claims) {
     by.says(claims, field::FRAMEWORK, Framework::Unsloth);
     kernels(claims);
+    checkpointing(claims);
+}
+
+fn checkpointing(claims: &mut Claims) {
     claims.assume(field::offload::ACTIVATIONS, true, DEFAULT);
     claims.assume(field::RECOMPUTE, Recompute::Full, DEFAULT);
+}
+
+fn targets(claims: &mut Claims) {
+    claims.assume(field::finetuning::TARGETS, TARGETS.to_vec(), DEFAULT);
 }
 
 fn kernels(claims: &mut Claims) {

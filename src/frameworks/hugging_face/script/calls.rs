@@ -8,22 +8,20 @@ use super::unknown;
 use crate::frameworks::reading::subjects::{self, Subject};
 use crate::python::{Call, Program, Value};
 
-/// The classes that load a model of text.
+/// The ends of the names of classes that load a model of text: `AutoModelForCausalLM`, `LlamaForCausalLM`.
 const MODELS: &[&str] = &[
-    "AutoModelForCausalLM",
-    "AutoModelForImageTextToText",
-    "AutoModelForVision2Seq",
-    "AutoModelForSeq2SeqLM",
-    "AutoModelForSpeechSeq2Seq",
-    "AutoModelForCausalLMWithValueHead",
-    "AutoLigerKernelForCausalLM",
-    "AutoPeftModelForCausalLM",
-    "FastLanguageModel",
-    "FastModel",
-    "FastVisionModel",
+    "ForCausalLM",
+    "ForCausalLMWithValueHead",
+    "ForConditionalGeneration",
+    "ForImageTextToText",
+    "ForMaskedLM",
+    "ForSeq2SeqLM",
+    "ForSpeechSeq2Seq",
+    "ForVision2Seq",
 ];
-/// The ends of the names of models' own classes.
-const OWN: &[&str] = &["ForCausalLM", "ForConditionalGeneration"];
+/// The same of models that put out a few numbers in place of a word's distribution.
+const CLASSIFIERS: &[&str] =
+    &["ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice"];
 /// The classes of Unsloth.
 const UNSLOTH: &[&str] = &["FastLanguageModel", "FastModel", "FastVisionModel"];
 /// The configurations of TRL's trainers. Each is a `TrainingArguments`.
@@ -95,11 +93,13 @@ const CHECKPOINTING: &str = "gradient_checkpointing";
 pub(super) struct CallSettings<'p> {
     program: &'p Program,
     keys: BTreeMap<String, Json>,
+    /// Whether the model that it trains is a classifier.
+    classifies: bool,
 }
 
 impl<'p> CallSettings<'p> {
-    pub(super) fn new(program: &'p Program) -> Self {
-        Self { program, keys: BTreeMap::new() }
+    pub(super) fn new(program: &'p Program, classifies: bool) -> Self {
+        Self { program, keys: BTreeMap::new(), classifies }
     }
 
     /// The settings as a configuration's keys.
@@ -109,14 +109,14 @@ impl<'p> CallSettings<'p> {
 
     /// The settings that a call gives.
     pub(super) fn read(&mut self, call: &Call) {
-        let (name, class) = (call.name(), class(call));
+        let name = call.name();
         if name.ends_with("TrainingArguments") || CONFIGURATIONS.contains(&name) {
             self.all(call);
-        } else if name == "from_pretrained"
-            && (MODELS.contains(&class) || OWN.iter().any(|own| class.ends_with(own)))
-        {
+        } else if loads_model(call) || self.classifies && loads_classifier(call) {
             self.model(call);
-        } else if name == "get_peft_model" && UNSLOTH.contains(&class) {
+        } else if name == "from_config" && ends(call, MODELS) {
+            self.configured(call);
+        } else if name == "get_peft_model" && UNSLOTH.contains(&class(call)) {
             self.adapters_of_unsloth(call);
         } else if name == "get_peft_model" || name == "add_adapter" {
             self.adapters(call.named.get("peft_config").or_else(|| call.positional.last()));
@@ -230,6 +230,21 @@ impl<'p> CallSettings<'p> {
             if !call.named.contains_key("max_seq_length") {
                 self.put("max_seq_length", &Value::Plain(2048.into()));
             }
+        }
+    }
+
+    /// The model that `from_config` makes with new weights, from the configuration of another one.
+    fn configured(&mut self, call: &Call) {
+        let given = call.named.get("config").or_else(|| call.positional.first());
+        let is_plain = |call: &Call| call.name() == "from_pretrained" && !call.may_have_more;
+        let other = given.and_then(|given| self.call(given)).filter(is_plain);
+        let named = other.as_ref().and_then(|call| {
+            let name = NAMES.iter().find_map(|name| call.named.get(*name));
+            name.or_else(|| call.positional.first())
+        });
+        self.put("model_name_or_path", named.unwrap_or(&Value::Unknown));
+        for call in other.iter().chain([call]) {
+            self.some(call, LOADED);
         }
     }
 
@@ -349,6 +364,26 @@ fn arguments(settings: &Map<String, Json>) -> BTreeMap<String, Value> {
 /// The class whose function is called: `AutoModel` of `transformers.AutoModel.from_pretrained`.
 fn class(call: &Call) -> &str {
     call.function.rsplit('.').nth(1).unwrap_or_default()
+}
+
+/// Whether the name of the class whose function is called ends like one of these.
+fn ends(call: &Call, ends: &[&str]) -> bool {
+    ends.iter().any(|end| class(call).ends_with(end))
+}
+
+/// Whether a call loads weights by a class whose name ends like one of these.
+fn loads(call: &Call, classes: &[&str]) -> bool {
+    call.name() == "from_pretrained" && ends(call, classes)
+}
+
+/// Whether a call loads a model of text.
+pub(in super::super) fn loads_model(call: &Call) -> bool {
+    loads(call, MODELS) || loads_unsloth(call)
+}
+
+/// Whether a call loads a classifier.
+pub(in super::super) fn loads_classifier(call: &Call) -> bool {
+    loads(call, CLASSIFIERS)
 }
 
 /// `FastLanguageModel.from_pretrained` and its kin.

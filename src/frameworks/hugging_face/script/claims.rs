@@ -173,6 +173,10 @@ fn of_a_trainer(launch: &Launch, said: &Said, places: &Places<'_>, claims: &mut 
     } else {
         claims.assume(field::RECOMPUTE, Recompute::None, TRAINER_DEFAULT);
     }
+    if said.has_own_loss {
+        // It may compute the loss in parts.
+        claims.open(field::LOSS, Loss::Fused);
+    }
     if let Some(objective) = said.objective {
         claims.file(field::OBJECTIVE, objective, &said.settings.source, "Trainer");
         objective::roles(objective, objective::TRL, places, claims);

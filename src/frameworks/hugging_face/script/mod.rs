@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `TrainingArguments(…)`, `SFTConfig(…)` and the other configurations of TRL | the keyword arguments, under their names |
 //! | `AutoModelForCausalLM.from_pretrained("id", …)`, `FastLanguageModel.from_pretrained(…)` | the model, its format, its bits, the attention's kernel, Unsloth's length |
+//! | `AutoModelForSequenceClassification.from_pretrained("id")`, and for tokens, answers and choices | the same, and the objective: classification |
 //! | `BitsAndBytesConfig(…)`, if a model is loaded with it | the bits |
 //! | `LoraConfig(…)`, `FastLanguageModel.get_peft_model(model, …)` | adapters, their rank and layers |
 //! | `SFTTrainer(…)`, `Trainer(…)` | the model by name, its bits, the adapters, the length and the packing of TRL before 0.13 |
@@ -32,25 +33,18 @@ mod claims;
 mod packages;
 mod trained;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use self::calls::{CallSettings, loads_unsloth};
+pub(super) use self::calls::{loads_classifier, loads_model};
 pub(super) use self::claims::read;
 use self::packages::has_own_modules;
 use self::trained::{Trained, made};
 use super::{departures, lightning, training_loop};
 use crate::command::Launch;
-use crate::frameworks::reading::config::Config;
+use crate::frameworks::reading::config::{Config, unknown};
 use crate::job::{Cause, Objective};
 use crate::python::{Program, Value};
-
-/// The classes that load a classifier.
-const CLASSIFIERS: &[&str] = &["AutoModelForSequenceClassification", "AutoModelForTokenClassification"];
-
-/// A value that is given and not known. No setting has such a value, so its field stays open.
-fn unknown() -> Json {
-    json!([null])
-}
 
 /// What a program says, as settings.
 pub(super) struct Said {
@@ -62,6 +56,8 @@ pub(super) struct Said {
     pub(super) objective: Option<Objective>,
     /// Whether its trainer has an objective that is not read.
     pub(super) other_trainer: bool,
+    /// Whether its trainer computes a loss of its own.
+    pub(super) has_own_loss: bool,
     /// Whether Ray starts a process for each device.
     pub(super) by_ray: bool,
     /// Whether it pads every sample to the longest length.
@@ -103,10 +99,8 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
     let script = launch.script.as_ref()?;
     let program = script.program.as_ref()?;
     let trained = Trained::find(program)?;
-    let settings = settings(launch, program, &trained);
-    let classifies = made(program).any(|call| {
-        CLASSIFIERS.iter().any(|class| call.function.ends_with(&format!("{class}.from_pretrained")))
-    });
+    let classifies = classifies(program, &trained);
+    let settings = settings(launch, program, &trained, classifies);
     let objective = trained.named_objective().or(classifies.then_some(Objective::Classification));
     let makes_adapters = || made(program).any(|call| call.name().contains("Peft"));
     Some(Said {
@@ -122,13 +116,26 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
         settings: Config::new(script.source.clone(), Json::Object(settings)),
         declared: Config::new(script.source.clone(), Json::Object(declared(program))),
         other_trainer: trained.has_other_objective(),
+        has_own_loss: trained.has_own_loss,
         objective: objective.filter(|objective| *objective != Objective::Supervised),
     })
 }
 
+/// Whether the model that a program trains is a classifier. Beside another model, and in reinforcement learning, a
+/// classifier scores samples.
+fn classifies(program: &Program, trained: &Trained<'_>) -> bool {
+    let trains = matches!(trained.named_objective(), None | Some(Objective::Reward));
+    trains && made(program).any(loads_classifier) && !made(program).any(loads_model)
+}
+
 /// The settings that the calls of a program give.
-fn settings(launch: &Launch, program: &Program, trained: &Trained<'_>) -> Map<String, Json> {
-    let mut settings = CallSettings::new(program);
+fn settings(
+    launch: &Launch,
+    program: &Program,
+    trained: &Trained<'_>,
+    classifies: bool,
+) -> Map<String, Json> {
+    let mut settings = CallSettings::new(program, classifies);
     for call in made(program) {
         if trained.has_settings(call) {
             settings.trainer(call);

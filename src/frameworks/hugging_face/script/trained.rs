@@ -4,8 +4,15 @@ use super::super::{lightning, objective, training_loop};
 use crate::job::Objective;
 use crate::python::{Call, Program};
 
-/// Transformers' own trainers, without the word `Trainer`, and what people call classes derived from them.
-const OWN_TRAINERS: &[&str] = &["", "Seq2Seq", "Custom", "My", "Model", "HF", "Base"];
+/// Transformers' own trainers, without the word `Trainer`, and what people call classes derived from them. The last is of
+/// dlrover: it saves checkpoints in another way.
+const OWN_TRAINERS: &[&str] = &["", "Seq2Seq", "Custom", "My", "Model", "HF", "Base", "FlashCkpt"];
+/// Parts of the names of trainers with another loss, or with another model.
+const OTHER_LOSSES: &[&str] = &["distil", "kd", "teacher", "contrast", "ppo", "grpo", "dpo", "reward"];
+/// The same among the names of arguments.
+const OTHER_MODELS: &[&str] = &["teacher", "ref_model", "reference", "reward", "critic"];
+/// The most classes that are followed to the first one.
+const MOST_BASES: usize = 8;
 /// Trainers of Ray Train 2: they start a function on each worker, and train nothing themselves.
 const RAY_TRAINERS: &[&str] =
     &["TorchTrainer", "DataParallelTrainer", "LightningTrainer", "AccelerateTrainer"];
@@ -14,6 +21,12 @@ const RAY_TRAINERS: &[&str] =
 pub(super) struct Trained<'p> {
     /// The call that makes a trainer of Transformers or TRL.
     pub(super) trainer: Option<&'p Call>,
+    /// The names of its class and of those that the program derives it from, without the word `Trainer`.
+    names: Vec<&'p str>,
+    /// Whether one of these classes computes a loss of its own.
+    pub(super) has_own_loss: bool,
+    /// Whether that loss may ask another model.
+    has_other_model: bool,
     /// The call that makes Lightning's trainer, which has the batches of a loop.
     pub(super) lightning: Option<&'p Call>,
     /// Whether Ray starts a process for each device.
@@ -28,7 +41,11 @@ impl<'p> Trained<'p> {
         let lightning = trainer.filter(|call| lightning::is_trainer(call));
         let trainer = trainer.filter(|_| lightning.is_none());
         let found = trainer.is_some() || lightning.is_some() || training_loop::is_in(program);
-        found.then_some(Self { trainer, lightning, by_ray })
+        let (names, has_own_loss) = trainer.map(|call| names(call.name(), program)).unwrap_or_default();
+        let given = trainer.iter().flat_map(|call| call.named.keys());
+        let set = program.sets.iter().filter(|_| has_own_loss);
+        let has_other_model = given.chain(set).any(|name| contains(name, OTHER_MODELS));
+        found.then_some(Self { trainer, names, has_own_loss, has_other_model, lightning, by_ray })
     }
 
     /// Whether a call makes a trainer. A trainer of Ray starts a function that has its own.
@@ -51,27 +68,50 @@ impl<'p> Trained<'p> {
         self.trainer.is_some_and(|call| call.may_have_more && !call.named.contains_key("peft_config"))
     }
 
-    /// Whether the trainer is one of TRL's.
+    /// Whether the trainer is one of TRL's, or derived from one.
     pub(super) fn is_trl(&self) -> bool {
-        !matches!(self.name(), "" | "Seq2Seq")
+        self.named_objective().is_some()
     }
 
-    /// Whether the trainer's objective is not read.
+    /// Whether the trainer's objective is not read: its name is not known, or says another loss, or it is given another model.
     pub(super) fn has_other_objective(&self) -> bool {
-        self.named_objective().is_none() && !OWN_TRAINERS.contains(&self.name())
+        let other_loss = || self.names.iter().any(|name| contains(name, OTHER_LOSSES));
+        let is_known = self.names.last().is_none_or(|name| OWN_TRAINERS.contains(name));
+        self.named_objective().is_none() && (!is_known || other_loss() || self.has_other_model)
     }
 
-    /// The objective in the trainer's name.
+    /// The objective in the name of the trainer, or of a class that it is derived from.
     pub(super) fn named_objective(&self) -> Option<Objective> {
-        let named = objective::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(self.name()));
-        named.map(|(_, objective)| *objective)
+        let named = |name: &&str| objective::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        self.names.iter().find_map(named).map(|(_, objective)| *objective)
     }
+}
 
-    /// The trainer's name: `DPO` of `DPOTrainer` and of `UnslothDPOTrainer`.
-    fn name(&self) -> &'p str {
-        let name = self.trainer.map_or("", Call::name);
-        name.trim_end_matches("Trainer").trim_start_matches("Unsloth")
+/// Whether a name has one of these parts.
+fn contains(name: &str, parts: &[&str]) -> bool {
+    let name = name.to_ascii_lowercase();
+    parts.iter().any(|part| name.contains(part))
+}
+
+/// A class without its path.
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or_default()
+}
+
+/// The names of a trainer's class and of those that it is derived from, without the word `Trainer`: `DPO` of
+/// `UnslothDPOTrainer`. And whether one of them computes a loss of its own.
+fn names<'p>(class: &'p str, program: &'p Program) -> (Vec<&'p str>, bool) {
+    let mut names = Vec::new();
+    let mut has_own_loss = false;
+    let mut class = Some(class);
+    while let Some(name) = class.filter(|_| names.len() < MOST_BASES) {
+        names.push(name.trim_end_matches("Trainer").trim_start_matches("Unsloth"));
+        let derived = program.derived.get(name);
+        has_own_loss |= derived.is_some_and(|derived| derived.members.contains("compute_loss"));
+        let mut bases = derived.iter().flat_map(|derived| &derived.bases).map(|base| last(base));
+        class = bases.clone().find(|base| base.ends_with("Trainer")).or_else(|| bases.next());
     }
+    (names, has_own_loss)
 }
 
 /// The calls that the program may make.
