@@ -232,9 +232,14 @@ fn is_off(arguments: &Arguments, option: &str) -> bool {
 /// Whether the name of a Python program says that it trains: `train_model.py`, `sft.py`.
 pub(crate) fn says_that_it_trains(launch: &Launch) -> bool {
     let is_python = matches!(launch.target, Target::Script(_) | Target::Module(_));
+    is_python && !trains_nothing(launch) && names_training(launch)
+}
+
+/// Whether a word of the name means training.
+fn names_training(launch: &Launch) -> bool {
     let trains = |word: &str| word != "and" && TRAINS.contains(&word);
     let name = name(launch).to_ascii_lowercase();
-    is_python && !trains_nothing(launch) && name.split(|c: char| !c.is_ascii_alphanumeric()).any(trains)
+    name.split(|c: char| !c.is_ascii_alphanumeric()).any(trains)
 }
 
 /// Whether an option is one of a training: `--do_train`, `--train_batch_size`, `--lr`.
@@ -300,9 +305,12 @@ pub(crate) fn why(launch: &Launch) -> Option<Cause> {
 }
 
 /// Why a Python program whose text is known trains nothing: it generates with an engine or with a model, and has neither a
-/// trainer nor a loop.
+/// trainer nor a loop. A learner elsewhere may train what its actor generates, so a name or an option of training is stronger.
 fn of_text(launch: &Launch) -> Option<Cause> {
     const ENGINES: &[&str] = &["vllm", "sglang", "lmdeploy", "tensorrt_llm"];
+    if names_training(launch) || has_training_option(launch) {
+        return None;
+    }
     let program = launch.script.as_ref()?.program.as_ref()?;
     let calls = |test: fn(&str) -> bool| program.calls.iter().any(|call| test(call.name()));
     let trains = calls(|name| {

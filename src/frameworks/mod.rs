@@ -5,6 +5,7 @@
 //! come first, because their configuration may hold for the programs they start. Then comes the program itself.
 
 mod accelerate;
+mod areal;
 mod axolotl;
 mod bionemo;
 mod colossalai;
@@ -51,6 +52,9 @@ pub mod profile;
 mod program;
 mod published_scripts;
 pub(crate) mod reading;
+mod roll;
+mod sagemaker_recipes;
+mod slime;
 mod swift;
 mod torchtitan;
 mod torchtune;
@@ -122,6 +126,7 @@ pub(crate) static READERS: &[Reader] = &[
     reader!("Megatron-Bridge", megatron_bridge)
         .knows(&[&megatron_bridge::list::LIST, &megatron_core::list::LIST])
         .and_no_others(),
+    reader!("slime, miles", slime).knows(megatron_lm::list::LISTS),
     reader!("Megatron-LM", megatron_lm).knows(megatron_lm::list::LISTS).and_no_others(),
     reader!("nanotron", nanotron).knows(&[&nanotron::list::LIST]).and_no_others(),
     reader!("NeMo", nemo).knows(&[&nemo::list::LIST, &megatron_core::list::LIST]).and_no_others(),
@@ -153,8 +158,11 @@ pub(crate) static READERS: &[Reader] = &[
     reader!("OLMo-core", olmo_core).knows(&[&olmo_core::list::LIST]),
     reader!("Levanter", levanter).knows(&[&levanter::list::LIST]),
     reader!("XTuner", xtuner).knows(&[&xtuner::list::LIST, DEEPSPEED]),
+    reader!("SageMaker HyperPod recipes", sagemaker_recipes),
     reader!("verl", verl).knows(&[&verl::list::LIST]),
     reader!("EasyR1", easyr1).knows(&[&easyr1::list::LIST]),
+    reader!("AReaL", areal),
+    reader!("ROLL", roll),
     reader!("NeMo-RL", nemo_rl).knows(&[&nemo_rl::list::LIST]),
     reader!("Kubeflow's trainer", kubeflow).knows(&[&torchtune::list::LIST]),
     reader!("neuronx-distributed", neuronx),

@@ -33,7 +33,8 @@ pub(super) fn logits(plan: &Plan) -> Bytes {
     }
     let facts = ObjectiveProfile::of(plan.objective);
     let models = if facts.head == Head::Distributions { 2.0 } else { 1.0 };
-    let compared = facts.roles.contains(&Role::Reference);
+    // Where samples are generated, the reference runs before the step.
+    let compared = facts.roles.contains(&Role::Reference) && !facts.generates;
     let all = elements / t * (1 + plan.shape.prediction_layers) as f64;
     let bytes = match plan.loss {
         Loss::VocabParallel | Loss::CompiledVocabParallel | Loss::InPlace if compared => 22.0 * all,

@@ -28,6 +28,7 @@ use crate::frameworks::hugging_face::{PROGRAM_NAME, objective, peft, training_ar
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config, ReadFile};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::hydra;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{Follows, Framework, Method, Objective, OpenField, Sharding, Source, field};
 use crate::model::known;
@@ -72,6 +73,7 @@ const OTHER_MODELS: &[&str] = &[
 ];
 /// Names of a file with the model's dimensions.
 const MODEL_CONFIGS: &[&str] = &["model_config", "model_config_file", "model_config_path", "config_name"];
+const DIMENSIONS: &[&str] = &["model_config", "model_config_file", "model_config_path"];
 /// Words of learning.
 const LEARNING: &[&str] = &[
     "learning_rate",
@@ -300,7 +302,9 @@ fn model(launch: &Launch, settings: &Settings<'_>) -> Option<Named> {
         known::find(&name).is_some().then_some(Named { name, by: By::Word(by) })
     };
     let described = || {
-        let setting = settings.get(MODEL_CONFIGS)?;
+        // Beside `--config-path` it is Hydra's.
+        let names: &[&str] = if hydra::configuration(launch).is_some() { DIMENSIONS } else { MODEL_CONFIGS };
+        let setting = settings.get(names)?;
         let name = setting.text().filter(|path| launch.files.meant(path).is_some())?;
         Some(Named { name, by: By::Setting(setting) })
     };
@@ -354,7 +358,9 @@ fn settings_of<'l>(launch: &'l Launch, claims: &mut Claims) -> Settings<'l> {
     let named = settings
         .text(CONFIGS)
         .or_else(|| config::positional(&launch.arguments).map(str::to_owned))
-        .or_else(|| variables.text(CONFIGS));
+        .or_else(|| variables.text(CONFIGS))
+        .filter(|path| config::is_config(path))
+        .or_else(|| hydra::configuration(launch));
     if let Some(path) = named.filter(|path| config::is_config(path) && launch.files.meant(path).is_some())
         && let Some(mut file) = config::named(launch, &path, "--config", claims)
     {

@@ -6,6 +6,7 @@ pub(crate) mod complete;
 pub(crate) mod config;
 pub(crate) mod flags;
 pub(crate) mod host;
+pub(crate) mod hydra;
 pub(crate) mod launchers;
 pub(crate) mod model_config;
 pub(crate) mod options;

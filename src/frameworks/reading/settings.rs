@@ -78,6 +78,22 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// Counts all words and keys of a group as read, because they change nothing that is read.
+    pub(crate) fn pass_over(&self, group: &str) {
+        self.set_aside(group);
+        let within = |text: &str| {
+            let name = text.trim_start_matches('+').split('=').next()?;
+            name.strip_prefix(group).is_some_and(|rest| rest.starts_with('.')).then(|| name.to_owned())
+        };
+        for place in &self.places {
+            if let Place::Words(arguments) = place {
+                for name in arguments.words().iter().filter_map(|word| within(&word.text)) {
+                    arguments.overridden(&name);
+                }
+            }
+        }
+    }
+
     /// The known end of the path that a word gives whose beginning is not known: `$HOME/models/Llama-2-7b-hf`.
     pub(crate) fn end_of_path(&self, names: &[&str]) -> Option<(String, String)> {
         self.places.iter().find_map(|place| match place {
@@ -229,6 +245,13 @@ pub(crate) fn read(table: Table, settings: &Settings<'_>, claims: &mut Claims) {
 pub(crate) fn assume(defaults: &[Assignment], source: &str, claims: &mut Claims) {
     for default in defaults {
         claims.assume(default.field, default.value, source);
+    }
+}
+
+/// Opens fields, each down to this value.
+pub(crate) fn open(leanest: &[Assignment], claims: &mut Claims) {
+    for leanest in leanest {
+        claims.open_as(*leanest);
     }
 }
 

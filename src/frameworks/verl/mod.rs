@@ -1,9 +1,15 @@
 //! verl: `python3 -m verl.trainer.main_ppo algorithm.adv_estimator=grpo actor_rollout_ref.model.path=… …`, and its
 //! fine-tuning ([`sft`]).
 //!
-//! **Recognised** by its modules, or by `main_ppo.py`. Its words and files are Hydra's ([`hydra`]). Read from the release 0.5.0
+//! **Recognised** by its modules, by `main_ppo.py`, or by words of `actor_rollout_ref`, which programs of others take over
+//! (`recipe.dapo.main_dapo`, `verl_tool.trainer.main_ppo`). Such a program may place its models otherwise. Words and files are
+//! Hydra's ([`hydra`]). Read from the release 0.5.0
 //! (`verl/trainer/config`, `verl/workers/fsdp_workers.py`): FSDP over all accelerators, an actor of fp32 shards that
 //! computes in bf16, gradient checkpointing, prompts and responses of 512 tokens. With `strategy=megatron`, Megatron-Core.
+//!
+//! Without padding, FSDP's log-probabilities are those of flash-attn's cross-entropy, in place of the logits
+//! (`verl/workers/actor/dp_actor.py`, `verl/utils/torch_functional.py`, 0.4.0 to 0.7.0, which need flash-attn there). With an
+//! entropy in the loss the logits stay. With padding the package is not needed, so the loss is open.
 //!
 //! ```text
 //! reference      where use_kl_loss or use_kl_in_reward is on; its shards are on the host, always
@@ -19,19 +25,19 @@
 //! With `use_dynamic_bsz` a microbatch is a number of tokens, not of sequences. `ppo_micro_batch_size` counts the sequences of
 //! all ranks, and a mini-batch those of all ranks before each prompt has its `rollout.n` responses.
 
-mod hydra;
 pub(in crate::frameworks) mod list;
 mod sft;
 
-use crate::command::Launch;
+use crate::command::{Launch, Target, purpose};
 use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
+use crate::frameworks::reading::hydra;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Assignment, Attention, Framework, LayerKernels, Loss, Method, Objective, Placement, Precision, Recompute,
-    Sharding, field,
+    Assignment, Attention, Dispatcher, Framework, LayerKernels, Loss, Method, Objective, Placement,
+    Precision, Recompute, Sharding, field,
 };
 
 const SOURCE: &str = "verl 0.5 default";
@@ -79,11 +85,6 @@ const KEYS: Table = &[
         field::offload::ACTIVATIONS,
         Takes::Switch(true),
     ),
-    &flag(
-        &["actor_rollout_ref.model.use_fused_kernels", "actor_rollout_ref.actor.use_fused_kernels"],
-        field::LOSS,
-        Takes::Word(Loss::Fused),
-    ),
     &flag(&["actor_rollout_ref.model.use_liger"], field::LAYER_KERNELS, Takes::Word(LayerKernels::Liger)),
     &flag(&["trainer.total_training_steps"], field::dataset::STEPS, Takes::Number),
 ];
@@ -130,6 +131,37 @@ const MEGATRON: Table = &[
         field::RECOMPUTE,
         Takes::OneOf(&[("full", Recompute::Full), ("selective", Recompute::Selective)]),
     ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.override_transformer_config.moe_token_dispatcher_type"],
+        field::parallelism::DISPATCHER,
+        Takes::OneOf(&[
+            ("allgather", Dispatcher::AllGather),
+            ("alltoall", Dispatcher::AllToAll),
+            ("flex", Dispatcher::DeepEP),
+        ]),
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.override_transformer_config.num_layers_in_first_pipeline_stage"],
+        field::parallelism::FIRST_STAGE_LAYERS,
+        Takes::Number,
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.override_transformer_config.num_layers_in_last_pipeline_stage"],
+        field::parallelism::LAST_STAGE_LAYERS,
+        Takes::Number,
+    ),
+    &flag(
+        &[
+            "actor_rollout_ref.actor.megatron.override_transformer_config.account_for_embedding_in_pipeline_split",
+        ],
+        field::parallelism::EMBEDDING_AS_LAYER,
+        Takes::Switch(true),
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.override_transformer_config.account_for_loss_in_pipeline_split"],
+        field::parallelism::LOSS_AS_LAYER,
+        Takes::Switch(true),
+    ),
 ];
 
 const ENGINE: Table = &[&flag(
@@ -153,13 +185,65 @@ const DEFAULTS: &[Assignment] = &[
     field::offload::ACTIVATIONS.is(false),
 ];
 
+/// Where the other models may be in a program that takes over the words.
+const ELSEWHERE: &[Assignment] = &[
+    field::roles::CRITIC_MODEL.is(Placement::Elsewhere),
+    field::roles::REFERENCE_MODEL.is(Placement::Elsewhere),
+    field::roles::REWARD_MODEL.is(Placement::Elsewhere),
+    field::roles::ROLLOUT_ENGINE.is(Placement::Elsewhere),
+    field::roles::TRAINED_MODEL.is(Placement::Asleep),
+];
+
+/// Words of services around verl, and of Megatron-Core's fusions, which change none of what is read.
+const INERT: &[&str] = &[
+    "actor_rollout_ref.model.is_saving_checkpoint_in_lora",
+    "trainer.merge_lora_on_final_save",
+    "actor_rollout_ref.rollout.merge_lora_for_inference",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.apply_rope_fusion",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.bias_activation_fusion",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.bias_dropout_fusion",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.deallocate_pipeline_outputs",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.gradient_accumulation_fusion",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.masked_softmax_fusion",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.moe_aux_loss_coeff",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.moe_enable_deepep",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.moe_grouped_gemm",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.moe_permute_fusion",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.moe_router_dtype",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.moe_shared_expert_overlap",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.moe_z_loss_coeff",
+    "actor_rollout_ref.actor.megatron.override_transformer_config.persist_layer_norm",
+];
+
 /// Whether it is its launch.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     reinforces(launch) || sft::recognises(launch)
 }
 
 fn reinforces(launch: &Launch) -> bool {
+    is_own(launch) || is_like(launch)
+}
+
+/// Whether it is verl's own program.
+fn is_own(launch: &Launch) -> bool {
     launch.runs_module("verl.trainer.main_ppo") || launch.runs_script(&["main_ppo.py"])
+}
+
+/// Whether it is another Python program with verl's words.
+fn is_like(launch: &Launch) -> bool {
+    let is_python = matches!(launch.target, Target::Script(_) | Target::Module(_));
+    let generates = |name: &str| name.contains("generation") || name.contains("eval");
+    let named = match &launch.target {
+        Target::Script(name) | Target::Module(name) => name.rsplit(['/', '.']).find(|part| *part != "py"),
+        _ => None,
+    };
+    is_python
+        && !named.is_some_and(generates)
+        && launch.arguments.words().iter().any(|word| {
+            let word = word.text.trim_start_matches('+');
+            word.strip_prefix("actor_rollout_ref.").is_some_and(|rest| rest.contains('='))
+        })
+        && !purpose::trains_nothing(launch)
 }
 
 /// What it says.
@@ -176,6 +260,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.argument(field::FRAMEWORK, Framework::Megatron, "verl");
         claims.assume(field::parallelism::SHARDING, Sharding::DistributedOptimizer, SOURCE);
         settings::read(MEGATRON, &settings, claims);
+        recomputed_layers(&settings, claims);
         claims.assume(field::parallelism::SEQUENCE, true, SOURCE);
         // The package's own file divides by other degrees in other releases.
         for degree in [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::EXPERT] {
@@ -200,9 +285,56 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     batch(&settings, claims);
     roles(&settings, claims);
     world(&settings, claims);
+    if megatron {
+        settings
+            .has(&["actor_rollout_ref.model.use_fused_kernels", "actor_rollout_ref.actor.use_fused_kernels"]);
+    } else {
+        loss(&settings, claims);
+    }
+    if !is_own(launch) {
+        settings::open(ELSEWHERE, claims);
+    }
+    settings.pass_over("reward_model.reward_kwargs");
+    for name in INERT {
+        settings.has(&[name]);
+    }
     settings::assume(DEFAULTS, SOURCE, claims);
     if !settings.has(&["actor_rollout_ref.model.enable_gradient_checkpointing"]) {
         claims.assume(field::RECOMPUTE, Recompute::Full, SOURCE);
+    }
+}
+
+/// The method `block` recomputes some layers of each chunk of a stage. The method `uniform` recomputes all.
+fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
+    const GROUP: &str = "actor_rollout_ref.actor.megatron.override_transformer_config";
+    let get = |name: &str| settings.get(&[&format!("{GROUP}.{name}")]);
+    let method = get("recompute_method").and_then(|setting| setting.text());
+    let Some(setting) = get("recompute_num_layers") else { return };
+    if method.as_deref() == Some("block")
+        && let Some(layers) = setting.number()
+    {
+        let chunks = claims.get(field::parallelism::VIRTUAL_PIPELINE).map_or(1, u64::from);
+        setting.says(claims, field::RECOMPUTE_LAYERS, layers.saturating_mul(chunks));
+    }
+}
+
+/// The loss of FSDP's actor.
+fn loss(settings: &Settings<'_>, claims: &mut Claims) {
+    let fused = ["actor_rollout_ref.model.use_fused_kernels", "actor_rollout_ref.actor.use_fused_kernels"];
+    if let Some(setting) = settings.get(&fused).filter(|setting| setting.truth() != Some(false)) {
+        return match setting.truth() {
+            Some(_) => setting.says(claims, field::LOSS, Loss::Fused),
+            None => claims.open(field::LOSS, Loss::Fused),
+        };
+    }
+    let padded = settings.on(&["actor_rollout_ref.model.use_remove_padding"]) != Some(true);
+    let weight = settings.get(&["actor_rollout_ref.actor.entropy_coeff"]);
+    let weighs = weight.is_some_and(|weight| weight.text().and_then(|text| text.parse().ok()) != Some(0.0));
+    if padded || weighs || settings.on(&["actor_rollout_ref.actor.calculate_entropy"]) == Some(true) {
+        claims.assume(field::LOSS, Loss::Eager, SOURCE);
+        claims.open(field::LOSS, Loss::InPlace);
+    } else {
+        claims.assume(field::LOSS, Loss::InPlace, SOURCE);
     }
 }
 

@@ -4,19 +4,20 @@
 //! Read from the releases 0.5.0 and 0.7.0 (`verl/trainer/config/sft_trainer.yaml`, `sft_trainer_engine.yaml`,
 //! `verl/trainer/fsdp_sft_trainer.py`): FSDP over all accelerators, shards in the model's format (fp32 without a word) that
 //! are computed in bf16, gradients that are summed in fp32, flash attention, gradient checkpointing, microbatches of four,
-//! 1024 tokens. A sample is padded to the length. `sft_trainer` packs microbatches of up to 8192 tokens instead.
+//! 1024 tokens. A sample is padded to the length. `sft_trainer` packs microbatches of up to 8192 tokens instead, without padding,
+//! and computes flash-attn's cross-entropy in place of the logits (`verl/workers/engine/fsdp/transformer_impl.py`, which needs
+//! flash-attn on NVIDIA's accelerators).
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::hydra;
 use crate::frameworks::reading::settings::{self, Settings};
 use crate::job::{
     Assignment, Attention, Framework, LayerKernels, Loss, Method, Precision, Recompute, Sharding, field,
 };
-
-use super::hydra;
 
 const SOURCE: &str = "verl 0.7 default";
 
@@ -43,9 +44,7 @@ const KEYS: Table = &[
         field::parallelism::RESHARD_AFTER_FORWARD,
         Takes::Switch(true),
     ),
-    &flag(&["model.use_liger"], field::LOSS, Takes::Word(Loss::Fused)),
     &flag(&["model.use_liger"], field::LAYER_KERNELS, Takes::Word(LayerKernels::Liger)),
-    &flag(&["model.use_fused_kernels"], field::LOSS, Takes::Word(Loss::Fused)),
     &flag(&["model.enable_activation_offload"], field::offload::ACTIVATIONS, Takes::Switch(true)),
     &flag(&["trainer.total_epochs"], field::dataset::EPOCHS, Takes::Number),
     &flag(&["trainer.total_training_steps"], field::dataset::STEPS, Takes::Number),
@@ -93,7 +92,25 @@ pub(super) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::recompute(&settings, &["model.enable_gradient_checkpointing"], claims);
     adapters(&settings, claims);
     batch(launch, &settings, claims);
+    settings.has(&["checkpoint.save_only_adapter_if_lora"]);
+    loss(packs(launch), &settings, claims);
     settings::assume(DEFAULTS, SOURCE, claims);
+}
+
+/// The loss: fused with the output layer if asked for, in place where samples are packed without padding.
+fn loss(packs: bool, settings: &Settings<'_>, claims: &mut Claims) {
+    let fused = ["model.use_fused_kernels", "model.use_liger"].map(|name| settings.get(&[name]));
+    if let Some(setting) = fused.into_iter().flatten().find(|setting| setting.truth() != Some(false)) {
+        return match setting.truth() {
+            Some(_) => setting.says(claims, field::LOSS, Loss::Fused),
+            None => claims.open(field::LOSS, Loss::Fused),
+        };
+    }
+    if packs {
+        let padded = settings.on(&["model.use_remove_padding"]) == Some(false);
+        claims.assume(field::LOSS, if padded { Loss::Eager } else { Loss::InPlace }, SOURCE);
+        claims.open(field::LOSS, Loss::InPlace);
+    }
 }
 
 fn adapters(settings: &Settings<'_>, claims: &mut Claims) {

@@ -21,8 +21,8 @@ use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Assignment, Attention, Cause, Framework, Loss, Method, Objective, Optimizer, Precision, Recompute,
-    Sharding, field,
+    Assignment, Attention, Cause, Framework, Loss, Method, Objective, OpenField, Optimizer, Precision,
+    Recompute, Sharding, field,
 };
 use crate::model::known;
 
@@ -196,11 +196,36 @@ fn by_name(path: &str, claims: &mut Claims) {
         claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
         settings::assume(USUAL_ADAPTERS, NAMED, claims);
     }
+    length_by_name(words.get(end..).unwrap_or_default(), claims);
     settings::assume(USUAL, NAMED, claims);
-    // Some have 512 or 32768 tokens, and the file may be one of the user's own.
-    claims.open(field::batch::TYPICAL_SEQUENCE_LENGTH, 64);
     claims.open(field::batch::MICRO_BATCH_SIZE, 1);
     claims.open(field::parallelism::CONTEXT, 8);
+}
+
+/// The tokens and the division of a sequence that the end of a name tells: `256k_sp8`. Other names have from 512 to 32768
+/// tokens, and the file may be one of the user's own.
+fn length_by_name(words: &[&str], claims: &mut Claims) {
+    /// The most tokens of a configuration whose name tells no length.
+    const LONGEST: u64 = 32_768;
+    const UNITS: &[(char, u64)] = &[('k', 1 << 10), ('m', 1 << 20)];
+    let tokens = words.iter().find_map(|word| {
+        let (number, unit) = UNITS.iter().find_map(|(unit, size)| Some((word.strip_suffix(*unit)?, size)))?;
+        number.parse::<u64>().ok()?.checked_mul(*unit)
+    });
+    if let Some(tokens) = tokens {
+        claims.argument(field::batch::SEQUENCE_LENGTH, tokens, NAMED);
+    }
+    let parts = words.iter().find_map(|word| word.strip_prefix("sp")?.parse::<u64>().ok());
+    if let Some(parts) = parts {
+        claims.argument(field::parallelism::CONTEXT, parts, NAMED);
+    }
+    claims.open(field::batch::TYPICAL_SEQUENCE_LENGTH, 64);
+    claims.open_field(OpenField {
+        field: field::batch::SEQUENCE_LENGTH.into(),
+        leanest: None,
+        heaviest: Some(tokens.unwrap_or(LONGEST).into()),
+        although_given: true,
+    });
 }
 
 fn read_second(launch: &Launch, program: &str, claims: &mut Claims) {

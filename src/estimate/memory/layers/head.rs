@@ -7,6 +7,7 @@
 //! In chunks, as in torchtune's recipes: 6 kept, 7 alive. `LitGPT` runs the output layer once for each chunk of 128
 //! tokens (`litgpt/finetune/lora.py`, `lm_head_chunk_size`). A fused loss keeps gradients instead of logits.
 //! Compiled with the model, two bytes per number: 2 kept, 6 alive in either pass.
+//! In place, as in flash-attn's cross-entropy (`ops/triton/cross_entropy.py`, `inplace_backward`): the logits alone, whose gradient replaces them.
 //! Without logits of the vocabulary only the final norm counts; other losses on logits: [`log_probabilities`].
 //! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.49 the
 //! fp32 logits were copied once more: 14 forward, and 18 backward before 4.46, where the model returned them. torchtune's `modules/loss/ce_chunked_output_loss.py`;
@@ -65,7 +66,24 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     if head != Head::NextToken {
         return log_probabilities::run(tape, program, plan, normed);
     }
+    if plan.loss == Loss::InPlace {
+        return in_place(tape, program, plan, normed);
+    }
     next_token(tape, program, plan, normed)
+}
+
+/// Logits that their gradient replaces.
+fn in_place(mut tape: Tape, program: &Program<'_>, plan: &Plan, normed: Tensor) -> HeadRun {
+    let mut logits = output_layer(&mut tape, program, plan, normed);
+    tape.free(normed);
+    if copies(plan).upcast {
+        let wide = tape.cast(logits, 4);
+        tape.free(std::mem::replace(&mut logits, wide));
+    }
+    let forward = tape.take_fullest();
+    let (kept, gradients) = (tape.live(), gradient(program));
+    let backward = kept + gradients + unpacked_output(plan);
+    HeadRun { kept, forward, backward, cached: tape.cached(), gradients, ..HeadRun::default() }
 }
 
 /// The logits of the vocabulary and their cross-entropy.

@@ -15,7 +15,7 @@
 //!
 //! `r = 4/n`: the logarithm of one row of `n` sequences, and its gradient. Two-byte logits are computed row by row.
 //! In fp32 the backward pass holds the logits, the gradient of the gathered ones, the gradients row by row, and their
-//! sum. A fused loss keeps gradients instead of logits ([`super::head`]). If only completions count, only they have
+//! sum. Flash-attn's loss replaces the logits by their gradient: their own width throughout. A fused loss keeps gradients instead of logits ([`super::head`]). If only completions count, only they have
 //! logits. Source: `selective_log_softmax` of TRL 0.19 to 1.9, counted on PyTorch 2.15's fake tensors
 //! (`tests/accuracy/objectives.csv`). TRL 0.13 and LLaMA-Factory 0.9 gather from one logarithm of the softmax: 4 kept, 12
 //! to 16 at most.
@@ -24,9 +24,9 @@ use super::super::super::objective::{Head, ObjectiveProfile, Role};
 use super::super::super::plan::Plan;
 use super::super::tape::{Tape, Tensor};
 use super::Program;
-use super::head::{self, HeadRun};
+use super::head::{HeadRun, gradient, output_layer, unpacked_output};
 use crate::frameworks::profile::memory::{Layers, Loop};
-use crate::job::{Placement, Sharding};
+use crate::job::{Loss, Placement, Sharding};
 use crate::units::Bytes;
 
 /// Bytes of one logit.
@@ -52,6 +52,11 @@ fn per_logit(head: Head, single: bool, sequences: u64) -> PerLogit {
     }
 }
 
+/// The loss reads the logits as they are, and their gradient replaces them.
+fn in_place(width: f64) -> PerLogit {
+    PerLogit { kept: width, forward: width, other: 2.0 * width, backward: width }
+}
+
 /// Whether the loss reads the logits in fp32.
 fn is_single(tape: &Tape, plan: &Plan, logits: Tensor) -> bool {
     let accelerate = matches!(plan.profile.layers, Layers::Transformers { run_by: Loop::Trainer, .. });
@@ -74,16 +79,20 @@ fn is_compared(plan: &Plan) -> bool {
 
 /// The head's passes, after the final norm.
 pub(super) fn run(mut tape: Tape, program: &Program<'_>, plan: &Plan, normed: Tensor) -> HeadRun {
-    let logits = head::output_layer(&mut tape, program, plan, normed);
+    let logits = output_layer(&mut tape, program, plan, normed);
     tape.free(normed);
     let count = tape.elements(logits) as f64 * counted(plan);
     let of = |bytes: f64| Bytes::from_f64(count * bytes);
     let width = tape.width(logits) as f64;
     let rest = tape.live() - tape.bytes_of(logits);
     let single = is_single(&tape, plan, logits);
-    let bytes = per_logit(ObjectiveProfile::of(plan.objective).head, single, plan.sequences());
-    let gradients = head::gradient(program);
-    let product = rest + of(width) + gradients + head::unpacked_output(plan);
+    let head = ObjectiveProfile::of(plan.objective).head;
+    let bytes = match head {
+        Head::LogProbabilities if plan.loss == Loss::InPlace => in_place(width),
+        _ => per_logit(head, single, plan.sequences()),
+    };
+    let gradients = gradient(program);
+    let product = rest + of(width) + gradients + unpacked_output(plan);
     let kept = rest + of(bytes.kept);
     HeadRun {
         kept,
