@@ -270,10 +270,17 @@ fn of_workspace(object: &Value, group: &str, kind: &str) -> Option<Vec<Value>> {
     let gpus =
         MACHINES.iter().find(|(known, _)| known.eq_ignore_ascii_case(machine)).map_or(1, |(_, gpus)| *gpus);
     let (preset, method) = (text("/tuning/preset/name"), text("/tuning/method"));
+    let processes = format!("--num_processes={gpus}");
     let command = match preset {
-        Some(_) => vec!["accelerate", "launch", "fine_tuning.py"],
+        Some(_) => vec!["accelerate", "launch", processes.as_str(), "/workspace/tfs/fine_tuning.py"],
         None => vec!["vllm", "serve"],
     };
+    let config = text("/tuning/config").filter(|_| preset.is_some());
+    let volumes = config.map_or_else(Vec::new, |name| {
+        vec![json!({"name": "config", "configMap": {"name": name, "optional": true}})]
+    });
+    let mounts =
+        config.map_or_else(Vec::new, |_| vec![json!({"name": "config", "mountPath": "/mnt/config"})]);
     let mut metadata = object.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     if let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut() {
         for (key, value) in [("weighbridge.dev/model", preset), ("weighbridge.dev/method", method)] {
@@ -286,8 +293,10 @@ fn of_workspace(object: &Value, group: &str, kind: &str) -> Option<Vec<Value>> {
         "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
         "spec": {
             "nodeSelector": {"node.kubernetes.io/instance-type": machine},
+            "volumes": volumes,
             "containers": [{
-                "name": "workspace", "command": command, "resources": {"limits": {"nvidia.com/gpu": gpus}},
+                "name": "workspace", "command": command, "volumeMounts": mounts,
+                "resources": {"limits": {"nvidia.com/gpu": gpus}},
             }],
         },
     });

@@ -25,6 +25,7 @@ mod hostile;
 mod hugging_face;
 mod instructlab;
 mod internevo;
+mod kaito;
 mod kubeflow;
 mod levanter;
 mod litgpt;
@@ -143,6 +144,7 @@ pub(crate) static READERS: &[Reader] = &[
         .and_no_others(),
     reader!("oumi", oumi).knows(&[&oumi::list::LIST, TRANSFORMERS, ACCELERATE, DEEPSPEED]),
     reader!("InstructLab", instructlab).knows(&[&instructlab::list::LIST]).and_no_others(),
+    reader!("KAITO", kaito).knows(&[TRANSFORMERS]),
     reader!("training_hub", training_hub).knows(&[&instructlab::list::LIST, TRANSFORMERS]),
     reader!("Unsloth", unsloth).knows(&[&unsloth::list::LIST, TRANSFORMERS]).and_no_others(),
     reader!("NeMo AutoModel", nemo_automodel).knows(&[&nemo_automodel::list::LIST]),

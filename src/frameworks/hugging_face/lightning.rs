@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `precision="bf16-true"`, `"bf16-mixed"`, `"16-mixed"` | weights and computation in bf16; computation alone |
 //! | `strategy="ddp"`, `"fsdp"`, `"deepspeed_stage_3_offload"` | sharding, offloading |
-//! | `strategy=FSDPStrategy(…)`, `DeepSpeedStrategy(stage=3, offload_optimizer=True)` | the same |
+//! | `strategy=FSDPStrategy(…)`, `DeepSpeedStrategy(stage=3, offload_optimizer=True)`, also made by a function | the same |
 //! | `accumulate_grad_batches`, `max_steps`, `max_epochs` | accumulation, steps, epochs |
 //!
 //! Batch, length and optimizer are those of a loop ([`super::training_loop`]). Without a strategy several devices copy the
@@ -55,7 +55,7 @@ pub(super) fn settings(program: &Program, trainer: &Call, mut put: impl FnMut(&s
         _ if trainer.may_have_more => put(WRAPPER, &word("launcher")),
         None => put(WRAPPER, &word("ddp")),
         Some(Value::Plain(Json::String(name))) => named(name, &mut put),
-        Some(Value::Call(at)) => match program.calls.get(*at) {
+        Some(Value::Call(at)) => match strategy(program, *at) {
             Some(strategy) if strategy.name() == "DDPStrategy" => put(WRAPPER, &word("ddp")),
             Some(strategy) if strategy.name() == "FSDPStrategy" => {
                 put(WRAPPER, &word(training_loop::fully_shards(strategy)));
@@ -77,6 +77,14 @@ pub(super) fn settings(program: &Program, trainer: &Call, mut put: impl FnMut(&s
         },
         Some(_) => put(WRAPPER, &word("launcher")),
     }
+}
+
+/// The strategy that a call makes, or a function that it calls: then it is the only one of the program.
+fn strategy(program: &Program, at: usize) -> Option<&Call> {
+    let is_one = |call: &&Call| call.name().ends_with("Strategy") && call.runs != Some(false);
+    let made = program.calls.get(at);
+    let mut all = program.calls.iter().filter(is_one);
+    made.filter(is_one).or_else(|| all.next().filter(|_| all.next().is_none()))
 }
 
 /// A strategy by its name.

@@ -118,7 +118,7 @@ const LEARNING: &[&str] = &[
     "zero_stage",
 ];
 /// Names of the batch of one device.
-const OWN_BATCH: &[&str] = &[
+pub(crate) const OWN_BATCH: &[&str] = &[
     "per_device_train_batch_size",
     "max_per_device_train_batch_size",
     "train_batch_size_per_device",

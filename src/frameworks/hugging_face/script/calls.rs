@@ -86,6 +86,9 @@ const SIZES: &[&str] = &["max_lora_rank", "max_seq_length"];
 const NAMES: &[&str] = &["pretrained_model_name_or_path", "model_name", "model_name_or_path"];
 /// Functions of TRL and alignment-handbook that return nothing unless the options ask for adapters or few bits.
 const BY_OPTIONS: &[&str] = &["get_peft_config", "get_quantization_config"];
+/// Functions that turn checkpointing on.
+const CHECKPOINTS: &[&str] =
+    &["gradient_checkpointing_enable", "prepare_model_for_kbit_training", "apply_activation_checkpointing"];
 /// The setting of checkpointing.
 const CHECKPOINTING: &str = "gradient_checkpointing";
 
@@ -120,7 +123,7 @@ impl<'p> CallSettings<'p> {
             self.adapters_of_unsloth(call);
         } else if name == "get_peft_model" || name == "add_adapter" {
             self.adapters(call.named.get("peft_config").or_else(|| call.positional.last()));
-        } else if name == "gradient_checkpointing_enable" || name == "prepare_model_for_kbit_training" {
+        } else if CHECKPOINTS.contains(&name) {
             self.checkpointing(call);
         } else if name == "parse_dict" {
             self.dictionary(call);

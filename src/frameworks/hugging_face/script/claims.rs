@@ -14,7 +14,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::ReadFile;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings as Places};
-use crate::frameworks::unsloth;
+use crate::frameworks::{own, unsloth};
 use crate::job::{Cause, Framework, Loss, Method, OpenField, Precision, Recompute, Sharding, Source, field};
 
 /// Dimensions that `from_pretrained` changes in a model's configuration.
@@ -47,6 +47,7 @@ pub(in super::super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) 
         claims.open(field::RECOMPUTE, Recompute::Full);
     }
     placed(&places, source, claims);
+    own_batch(launch, &places, claims);
     if said.pads {
         claims.assume(field::batch::PACKING, true, "every sample is padded to max_length");
     }
@@ -56,6 +57,16 @@ pub(in super::super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) 
         of_a_trainer(launch, said, &places, claims);
     }
     claims.beyond = claims.beyond.or(said.departs);
+}
+
+/// The batch of a device, by an option of the program's own, or its default. The text may hide where it goes.
+fn own_batch(launch: &Launch, places: &Places<'_>, claims: &mut Claims) {
+    let options = Places::of(vec![Place::Options(&launch.arguments)]);
+    let batch = options.get(own::OWN_BATCH).or_else(|| places.get(own::OWN_BATCH));
+    let batch = batch.and_then(|setting| Some((setting.number()?, setting)));
+    if let Some((samples, setting)) = batch.filter(|_| !claims.gives(field::batch::MICRO_BATCH_SIZE)) {
+        setting.says(claims, field::batch::MICRO_BATCH_SIZE, samples);
+    }
 }
 
 /// Where the layers of one model lie: on all devices of a process, on some of them, or on the host.

@@ -10,7 +10,7 @@
 //! | `BitsAndBytesConfig(…)`, if a model is loaded with it | the bits |
 //! | `LoraConfig(…)`, `FastLanguageModel.get_peft_model(model, …)` | adapters, their rank and layers |
 //! | `SFTTrainer(…)`, `Trainer(…)` | the model by name, its bits, the adapters, the length and the packing of TRL before 0.13 |
-//! | `model.gradient_checkpointing_enable()`, `prepare_model_for_kbit_training(model)` | checkpointing |
+//! | `model.gradient_checkpointing_enable()`, `prepare_model_for_kbit_training(model)`, PyTorch's `apply_activation_checkpointing(model)` | checkpointing |
 //!
 //! [`super::departures`] are the programs whose settings do not tell what is trained.
 //!
