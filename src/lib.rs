@@ -49,6 +49,8 @@ pub mod workload;
 #[cfg(feature = "operator")]
 pub mod api;
 #[cfg(feature = "operator")]
+mod background;
+#[cfg(feature = "operator")]
 pub mod batch;
 #[cfg(feature = "operator")]
 pub mod cli;

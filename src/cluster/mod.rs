@@ -49,6 +49,7 @@ pub use turns::Turns;
 pub use workloads::{Digest, Workloads, claimed_owner, rests_on_nodes};
 
 use crate::api::history::TrainingHistory;
+use crate::background::Background;
 use crate::config::policy::Policies;
 use crate::kinds::Kinds;
 use crate::policy::Reads;
@@ -75,6 +76,8 @@ pub struct Cluster {
     pub policies: Arc<Policies>,
     /// The permits for large objects.
     pub room: Room,
+    /// The threads on which the controller judges.
+    pub(crate) background: Background,
     judging: Arc<Mutex<()>>,
     watch_namespaces: Vec<String>,
     reads: Reads,
@@ -88,6 +91,7 @@ impl Cluster {
         readiness.expect("nodes");
         readiness.expect("namespaces");
         let metrics = Metrics::default();
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Arc::new(Self {
             namespaces: Arc::default(),
             nodes: Arc::default(),
@@ -98,6 +102,7 @@ impl Cluster {
             metrics,
             policies,
             room: Room::default(),
+            background: Background::new(processors),
             judging: Arc::default(),
             watch_namespaces,
             reads,

@@ -214,7 +214,7 @@ impl Reconciler {
         }
         let around = self.cluster.surroundings();
         let policy = self.cluster.policies.current();
-        let judging = tokio::task::spawn_blocking(move || {
+        let judging = self.cluster.background.spawn(move || {
             let ask = Ask { advice: false, ..Ask::default() };
             judge(object.value(), &around, &policy.world(), &ask)
         });
@@ -369,7 +369,7 @@ impl Reconciler {
             .map(|workload| (workload.kind, workload.object.namespace().unwrap_or_default().to_owned()));
         let histories = self.cluster.histories.clone();
         let kind = workload.map(|workload| workload.kind);
-        let judging = tokio::task::spawn_blocking(move || {
+        let judging = self.cluster.background.spawn(move || {
             let mut judgement = judge(&estimate, &around, &policy.world(), &Ask::default());
             if let (Some(kind), Some(workload)) = (kind, around.workloads.first()) {
                 judgement.warnings.extend(unread::config_maps_not_read(kind, workload, &around, &judgement));

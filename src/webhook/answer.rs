@@ -21,7 +21,6 @@ use kube::api::ApiResource;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::background::Background;
 use super::evaluation::Judge;
 use super::failure::Failure;
 use super::first::judge_first;
@@ -33,6 +32,7 @@ use super::reviewer::{Reviewer, Step};
 use super::scale::{self, Scaled};
 use super::turns::{Size, Tenant, Turns};
 use crate::admission::message;
+use crate::background::Background;
 use crate::cluster::{Cluster, Source};
 use crate::judge::judge;
 use crate::kinds::names;

@@ -11,7 +11,6 @@
 //! only the number of replicas.
 
 mod answer;
-mod background;
 mod children;
 pub mod configuration;
 mod deadline;

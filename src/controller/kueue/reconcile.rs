@@ -149,7 +149,7 @@ impl Reconciler {
         let (around, policy) = (self.cluster.surroundings(), self.cluster.policies.current());
         let (histories, namespace) = (self.cluster.histories.clone(), namespace.to_owned());
         let queued = queued.clone();
-        let judging = tokio::task::spawn_blocking(move || {
+        let judging = self.cluster.background.spawn(move || {
             let on = |assigned: Assigned, ask: &Ask| {
                 let around = Surroundings { assigned: assigned.into(), ..around.shared() };
                 let judgement = judge(&object, &around, &policy.world(), ask);

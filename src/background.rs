@@ -1,9 +1,10 @@
-//! Threads of low priority for judgements that may take long.
+//! Threads of low priority for judgements that may take long and for judgements of the controller.
 //!
 //! A judgement cannot be interrupted, and an expensive one takes a processor for up to 75 ms. On a thread of low
-//! priority it gives up the processor when another thread needs it, so that a small review of another tenant does not
-//! wait. Work that is known to be [expensive](super::turns) runs here, and so do the large reviews of a namespace
-//! without a history. On a machine with a free processor they are answered as soon as on an ordinary thread.
+//! priority it gives up the processor when another thread needs it, so that a small review does not wait. The webhook
+//! runs reviews here that are [expensive](crate::webhook), and large reviews of a namespace without a history. The
+//! controller runs all its judgements here, on threads of its own. On a machine with a free processor they end as soon
+//! as on an ordinary thread.
 
 use std::fmt;
 
@@ -14,11 +15,11 @@ use tokio::task::JoinHandle;
 const NICE: i32 = 10;
 
 /// The threads. `None` if they could not be created: then the work runs on ordinary threads.
-pub(super) struct Background(Option<Runtime>);
+pub(crate) struct Background(Option<Runtime>);
 
 impl Background {
     /// Creates the pool. `threads` is the most threads.
-    pub(super) fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(threads.max(1))
@@ -32,7 +33,7 @@ impl Background {
     }
 
     /// Runs blocking work.
-    pub(super) fn spawn<T: Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
