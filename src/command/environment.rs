@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::command::Word;
 use crate::command::run::Budget;
+use crate::command::text::Text;
 use crate::job::Gap;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
@@ -17,10 +18,10 @@ use crate::surroundings::Surroundings;
 /// The most variables that are read. Their bytes come from the command's budget.
 const MOST_VARIABLES: usize = 512;
 
-/// The variables of a container. A variable with an unknown value (of a Secret) is None.
+/// The variables of a container. Values, or parts of them, may be unknown (those of a Secret).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
-    variables: BTreeMap<String, Option<String>>,
+    variables: BTreeMap<String, Text>,
     /// Whether other variables may be set: by a ConfigMap that is not known, or a script that is not read.
     pub(crate) may_have_more: bool,
     /// A ConfigMap that sets some variables and is absent.
@@ -30,9 +31,9 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// A variable's value.
+    /// A variable's value, if all of it is known.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name)?.as_deref()
+        self.variables.get(name)?.as_known()
     }
 
     /// The same, with other variables that are not known, or without.
@@ -45,9 +46,14 @@ impl Environment {
         self.may_have_more
     }
 
-    /// All variables by name. An unknown value is None.
+    /// All variables by name. A value that is not wholly known is None.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+        self.texts().map(|(name, value)| (name, value.as_known()))
+    }
+
+    /// All variables by name, as far as their values are known.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &Text)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// The environment of a container.
@@ -63,7 +69,7 @@ impl Environment {
                 continue;
             };
             for (key, value) in data {
-                environment.set(format!("{prefix}{key}"), Some(value.to_string()), &mut budget);
+                environment.set(format!("{prefix}{key}"), Some(value), &mut budget);
             }
         }
         for variable in list(container, "env").take(MOST_VARIABLES) {
@@ -85,7 +91,7 @@ impl Environment {
                 }
                 (None, None) => Some(String::new()),
             };
-            environment.set(name.to_owned(), value, &mut budget);
+            environment.set(name.to_owned(), value.as_deref(), &mut budget);
         }
         let more =
             ["env", "envFrom"].iter().any(|list_of| list(container, list_of).nth(MOST_VARIABLES).is_some());
@@ -96,9 +102,10 @@ impl Environment {
         environment
     }
 
-    fn set(&mut self, name: String, value: Option<String>, budget: &mut Budget) {
-        let cost = name.len() + value.as_ref().map_or(0, String::len);
+    fn set(&mut self, name: String, value: Option<&str>, budget: &mut Budget) {
+        let cost = name.len() + value.map_or(0, str::len);
         if self.variables.len() < MOST_VARIABLES && budget.bytes(cost) {
+            let value = text_of(&name, value);
             self.variables.insert(name, value);
         } else {
             self.mark_incomplete();
@@ -138,7 +145,8 @@ impl Environment {
                     behind.get(1..).unwrap_or_default()
                 }
                 Some((name, rest)) => {
-                    match self.variables.get(name) {
+                    let value = self.variables.get(name).map(Text::as_known);
+                    match value {
                         Some(Some(value)) if budget.bytes(value.len()) => expanded.push_str(value),
                         Some(_) => {
                             known = false;
@@ -167,8 +175,23 @@ fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
     value.pointer(pointer).and_then(Value::as_str)
 }
 
+/// A variable's value, or its name in the place of an unknown one.
+fn text_of(name: &str, value: Option<&str>) -> Text {
+    value.map_or_else(|| Text::unknown(&format!("${name}")), Text::known)
+}
+
 impl FromIterator<(String, Option<String>)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, Option<String>)>>(variables: I) -> Self {
+        let texts = variables.into_iter().map(|(name, value)| {
+            let text = text_of(&name, value.as_deref());
+            (name, text)
+        });
+        texts.collect()
+    }
+}
+
+impl FromIterator<(String, Text)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, Text)>>(variables: I) -> Self {
         Self { variables: variables.into_iter().collect(), ..Self::default() }
     }
 }

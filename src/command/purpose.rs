@@ -119,6 +119,7 @@ const NOT_TRAINING: &[(Cause, &[&str])] = &[
             "downloader",
             "dedup",
             "etl",
+            "analyze",
         ],
     ),
 ];

@@ -65,6 +65,11 @@ impl Text {
         }
     }
 
+    /// Whether no part of it is known.
+    pub(crate) fn is_unknown(&self) -> bool {
+        !self.pieces.is_empty() && self.pieces.iter().all(|piece| matches!(piece, Piece::Unknown(_)))
+    }
+
     /// The cost of keeping it: its bytes, and a fixed cost for each piece.
     pub(crate) fn cost(&self) -> usize {
         let bytes = |piece: &Piece| match piece {

@@ -87,6 +87,18 @@ pub(crate) fn read_whole(words: &[Text]) -> Option<&str> {
     }
 }
 
+/// What a word adds to a variable with whose value it begins: ` more` of `"$A more"`.
+pub(crate) fn addition(name: &str, word: &str) -> Option<String> {
+    let quoted = word.strip_prefix('"');
+    let behind = quoted.unwrap_or(word).strip_prefix('$')?;
+    let rest = match behind.strip_prefix('{') {
+        Some(braced) => braced.strip_prefix(name)?.strip_prefix('}')?,
+        None => behind.strip_prefix(name)?,
+    };
+    let ends = !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '[');
+    ends.then(|| if quoted.is_some() { format!("\"{rest}") } else { rest.to_owned() })
+}
+
 pub(crate) fn appended(value: Option<&Value>, more: Value) -> Value {
     match (value, more) {
         (None | Some(Value::Unset), more) => more,

@@ -5,6 +5,8 @@
 //! for ((;;))                  ─►   for ((; ;))
 //! select A in b c; do …       ─►   for A in b c; do …
 //! coproc A { …; }             ─►   { …; }
+//! $[1 + 2]                    ─►   $((1 + 2))
+//! a \ at the end             ─►   a
 //! ```
 
 use std::borrow::Cow;
@@ -14,13 +16,13 @@ use brush_parser::Token;
 /// The most such constructs of a script that are rewritten.
 const MOST: usize = 64;
 
-/// The script, with the first two constructs rewritten.
+/// The script, with all constructs rewritten that are no tokens yet.
 pub(crate) fn plain(script: &str) -> Cow<'_, str> {
-    let (cases, loops) = (next_case(script).is_some(), script.contains("(("));
-    if !cases && !loops {
+    let script = script.strip_suffix('\\').unwrap_or(script);
+    if next_case(script).is_none() && !["((", "$["].iter().any(|begin| script.contains(begin)) {
         return Cow::Borrowed(script);
     }
-    let script = apart(script);
+    let script = apart(&arithmetic(script));
     let mut plain = String::with_capacity(script.len());
     let mut rest = script.as_str();
     for _ in 0..MOST {
@@ -30,6 +32,19 @@ pub(crate) fn plain(script: &str) -> Cow<'_, str> {
     }
     plain.push_str(rest);
     Cow::Owned(plain)
+}
+
+/// The script, with the old form of arithmetic in the new one.
+fn arithmetic(script: &str) -> String {
+    let mut parts = script.split("$[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(']').filter(|(inner, _)| !inner.contains(['\n', '[', '\'', '"'])) {
+            Some((inner, behind)) => plain.extend(["$((", inner, "))", behind]),
+            None => plain.extend(["$[", part]),
+        }
+    }
+    plain
 }
 
 /// The script, with a blank between the semicolons of each `for ((…;;…))`.
@@ -121,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_of_a_case_within_a_substitution_get_their_parentheses() {
+    fn constructs_that_the_grammar_lacks_are_rewritten() {
         for (script, expected) in [
             (
                 "A=$(case $(uname -m) in x86_64) echo a;; *) echo b;; esac)\nc",
@@ -134,6 +149,9 @@ mod tests {
             ("case a in b) c;; esac; $(date)", "case a in b) c;; esac; $(date)"),
             ("A=$(case $B in", "A=$(case $B in"),
             ("for ((;;)); do", "for ((; ;)); do"),
+            ("A=$[$B/($C*2)]\nd", "A=$(($B/($C*2)))\nd"),
+            ("grep '$[a' \"$[\"", "grep '$[a' \"$[\""),
+            ("a --b \\", "a --b "),
             ("echo ((a;;b)); for ((i=(1);;)); do", "echo ((a;;b)); for ((i=(1); ;)); do"),
         ] {
             assert_eq!(plain(script), expected);

@@ -508,6 +508,12 @@ impl Shell<'_, '_, '_> {
             AssignmentName::VariableName(name) => (name, false),
             AssignmentName::ArrayElementName(name, _) => (name, true),
         };
+        if let AssignmentValue::Scalar(word) = &assignment.value
+            && !element
+            && self.add(name, &word.value, assignment.append, state)
+        {
+            return name.clone();
+        }
         let value = match &assignment.value {
             _ if element => Value::Unknown,
             AssignmentValue::Scalar(word) => Value::Text(self.expander(state).text(&word.value)),
@@ -526,6 +532,19 @@ impl Shell<'_, '_, '_> {
         let value = if self.run.budget.bytes(cost) { value } else { Value::Unknown };
         state.set(name, value);
         name.clone()
+    }
+
+    /// `A+=' more'` and `A="$A more"`, whose cost is that of the addition. Gives whether the assignment is one.
+    fn add(&mut self, name: &str, word: &str, append: bool, state: &mut State) -> bool {
+        let addition = if append { Some(word.to_owned()) } else { builtins::addition(name, word) };
+        let Some(addition) = addition.filter(|_| state.is_text(name)) else { return false };
+        let more = self.expander(state).text(&addition);
+        self.substituted(state);
+        let cost = state.add(name, &more);
+        if !self.run.budget.bytes(cost) {
+            state.set(name, Value::Unknown);
+        }
+        true
     }
 
     fn fields(&mut self, word: &str, state: &mut State) -> Vec<Text> {
@@ -557,8 +576,11 @@ fn is_test(pipeline: &Pipeline) -> bool {
 /// An environment with a program's own variables added.
 pub(crate) fn with(environment: &Environment, variables: Vec<(String, Word)>) -> Environment {
     let inherited_more = environment.may_have_more;
-    let own = variables.into_iter().map(|(name, word)| (name, word.known.then_some(word.text)));
-    let inherited = environment.iter().map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+    let own = variables.into_iter().map(|(name, word)| {
+        let text = if word.known { Text::known(&word.text) } else { Text::unknown(&format!("${name}")) };
+        (name, text)
+    });
+    let inherited = environment.texts().map(|(name, text)| (name.to_owned(), text.clone()));
     let mut environment: Environment = inherited.chain(own).collect();
     environment.may_have_more = inherited_more;
     environment

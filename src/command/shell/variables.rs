@@ -130,8 +130,8 @@ pub(crate) struct State {
 impl State {
     /// A shell with an environment.
     pub(crate) fn of(environment: &Environment, directory: Option<String>) -> Self {
-        let variables = environment.iter().map(|(name, value)| {
-            let value = value.map_or(Value::Unknown, |value| Value::Text(Text::known(value)));
+        let variables = environment.texts().map(|(name, text)| {
+            let value = if text.is_unknown() { Value::Unknown } else { Value::Text(text.clone()) };
             (name.to_owned(), Variable { value: Rc::new(value), exported: true })
         });
         let may_have_more = environment.may_have_more;
@@ -158,6 +158,22 @@ impl State {
         variable.exported |= exported;
     }
 
+    /// Whether a variable has a text.
+    pub(crate) fn is_text(&self, name: &str) -> bool {
+        matches!(self.variables.get(name).map(|variable| variable.value.as_ref()), Some(Value::Text(_)))
+    }
+
+    /// Adds to a variable's text. Gives the cost: also that of the old text, if another state has it, too.
+    pub(crate) fn add(&mut self, name: &str, more: &Text) -> usize {
+        let Some(variable) = self.variables.get_mut(name) else { return 0 };
+        variable.exported |= self.exports_all;
+        let is_shared = Rc::get_mut(&mut variable.value).is_none();
+        let Value::Text(text) = Rc::make_mut(&mut variable.value) else { return 0 };
+        let copied = if is_shared { text.cost() } else { 0 };
+        text.append(more);
+        copied + more.cost()
+    }
+
     /// Notes that variables may be set that are not read.
     pub(crate) fn leave_variables_open(&mut self) {
         self.may_have_more = true;
@@ -179,8 +195,8 @@ impl State {
     pub(crate) fn environment(&self) -> Environment {
         let exported = self.variables.iter().filter(|(_, variable)| variable.exported);
         let values = exported.filter_map(|(name, variable)| match variable.value.as_ref() {
-            Value::Text(text) => Some((name.clone(), text.as_known().map(str::to_owned))),
-            Value::Unknown => Some((name.clone(), None)),
+            Value::Text(text) => Some((name.clone(), text.clone())),
+            Value::Unknown => Some((name.clone(), Text::unknown(&format!("${name}")))),
             Value::Array(_) | Value::Unset => None,
         });
         values.collect::<Environment>().that_may_have_more(self.may_have_more)

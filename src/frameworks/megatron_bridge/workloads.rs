@@ -10,6 +10,9 @@
 //! loss                   Transformer Engine's, in place of the logits
 //! experts                an even share each: the router is forced to balance (`moe_router_force_load_balancing`)
 //! sequences of a step    of the row, times the number of GPUs over the row's number
+//! sequence length        of the model's pretraining; of fine-tuning 4096 tokens of packed samples, in some recipes 2048
+//! stages                 Llama 3.1 405B and Qwen3 235B count the embedding and the loss as a layer; of DeepSeek-V3 and Kimi K2
+//!                        all stages but the last have 64 / pipeline layers
 //! ```
 //!
 //! Read from NVIDIA-NeMo/Megatron-Bridge: the `*workload_base_configs.py` of `scripts/performance/configs` in 0.2.0, 0.3.0,
@@ -40,6 +43,14 @@ const LENGTHS: &[(&str, u64)] = &[
     ("qwen3_30b", 4_096),
     ("qwen3_235b", 4_096),
 ];
+
+/// The tokens of a packed sequence of fine-tuning, and the fewest of a recipe.
+const PACKED: [u64; 2] = [4_096, 2_048];
+
+/// The recipes that count the embedding and the loss as layers.
+const ENDS_AS_LAYERS: &[&str] = &["llama31_405b", "qwen3_235b"];
+/// The recipes of 61 layers, whose stages are made for 64.
+const LAYERS_OF_64: &[&str] = &["deepseek_v3", "kimi_k2"];
 
 /// The recipes with experts, by the beginning of the name.
 const EXPERTS: &[&str] =
@@ -105,6 +116,8 @@ pub(super) fn assume(recipe: &str, arguments: &Arguments, claims: &mut Claims) -
         let scaled = sequences.saturating_mul(gpus.unwrap_or(of)) / of;
         claims.assume(field::batch::GLOBAL_BATCH_SIZE, scaled.max(1), SOURCE);
     }
+    length(recipe, given(&["task"]).is_none_or(|task| task == "pretrain"), claims);
+    stages(recipe, claims);
     of_all_rows(recipe, claims);
     let sharding = if row.cell(14) == Some("fsdp") { Sharding::FSDP } else { Sharding::DistributedOptimizer };
     claims.assume(field::parallelism::SHARDING, sharding, SOURCE);
@@ -128,11 +141,33 @@ pub(super) fn assume(recipe: &str, arguments: &Arguments, claims: &mut Claims) -
     true
 }
 
-/// Claims what the recipes set by the model's name, or all alike.
-fn of_all_rows(recipe: &str, claims: &mut Claims) {
-    if let Some((_, length)) = LENGTHS.iter().find(|(begin, _)| recipe.starts_with(begin)) {
+/// The length of a sequence.
+fn length(recipe: &str, pretrains: bool, claims: &mut Claims) {
+    if !pretrains {
+        let [usual, least] = PACKED;
+        claims.assume(field::batch::SEQUENCE_LENGTH, usual, SOURCE);
+        claims.open(field::batch::SEQUENCE_LENGTH, least);
+    } else if let Some((_, length)) = LENGTHS.iter().find(|(begin, _)| recipe.starts_with(begin)) {
         claims.assume(field::batch::SEQUENCE_LENGTH, *length, SOURCE);
     }
+}
+
+/// The division of the layers among stages that they do not fill evenly.
+fn stages(recipe: &str, claims: &mut Claims) {
+    let is_of = |recipes: &[&str]| recipes.iter().any(|begin| recipe.starts_with(begin));
+    if is_of(ENDS_AS_LAYERS) {
+        claims.assume(field::parallelism::EMBEDDING_AS_LAYER, true, SOURCE);
+        claims.assume(field::parallelism::LOSS_AS_LAYER, true, SOURCE);
+    }
+    let stages = claims.get(field::parallelism::PIPELINE).map_or(1, u64::from);
+    if is_of(LAYERS_OF_64) && matches!(stages, 2 | 4 | 8 | 16) {
+        let last = 61 - (stages - 1) * (64 / stages);
+        claims.assume(field::parallelism::LAST_STAGE_LAYERS, last, SOURCE);
+    }
+}
+
+/// Claims what the recipes set by the model's name, or all alike.
+fn of_all_rows(recipe: &str, claims: &mut Claims) {
     let tensor = claims.get(field::parallelism::TENSOR);
     claims.assume(field::parallelism::SEQUENCE, tensor.is_some_and(|degree| degree > 1), SOURCE);
     claims.assume(field::GRADIENT_PRECISION, Precision::BF16, SOURCE);

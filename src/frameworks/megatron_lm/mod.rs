@@ -14,6 +14,7 @@
 //! | virtual pipeline | layers of a stage / `--num-layers-per-virtual-pipeline-stage`, or the layout's stages / pipeline |
 //! | recomputed layers | under `--recompute-method block`, `--recompute-num-layers` of each of a stage's chunks |
 //! | shared experts | `--moe-shared-expert-intermediate-size` / an expert's width |
+//! | layers | without `MindSpeed`'s `--noop-layers`, whose stages are smaller |
 //! | layers without experts | by `--moe-layer-freq`; the number of `MindSpeed`'s `--first-k-dense-replace` come first |
 //! | tokens | `--train-samples` × `--seq-length` |
 //! | packing | none under `--variable-seq-lengths` or `--no-pad-to-seq-lengths`, unless `--neat-pack` |
@@ -31,7 +32,7 @@ mod defaults;
 pub(super) mod list;
 mod options;
 mod patterns;
-mod sharding;
+pub(super) mod sharding;
 
 #[cfg(test)]
 mod tests;
@@ -203,6 +204,7 @@ impl Together<'_> {
         megatron_core::balance(self.settings, claims);
         self.latent_attention(claims);
         self.stages(claims);
+        self.empty_layers(claims);
         self.formats(claims);
         self.recomputation(claims);
         self.offload(claims);
@@ -227,6 +229,9 @@ impl Together<'_> {
             }
             return;
         };
+        if objective == Objective::Supervised {
+            claims.assume(field::finetuning::METHOD, Method::Full, "MindSpeed-LLM default");
+        }
         if matches!(objective, Objective::Pretraining | Objective::Supervised) {
             return;
         }
@@ -357,6 +362,33 @@ impl Together<'_> {
                 setting.says(claims, field, number);
             }
         }
+    }
+
+    /// Layers that do nothing. They are numbered among all, and fill up the stages.
+    fn empty_layers(&self, claims: &mut Claims) {
+        let Some(setting) = self.get("noop-layers") else { return };
+        let numbers = setting.text().unwrap_or_default();
+        let numbers: Option<Vec<u64>> = numbers.split(',').map(|number| number.trim().parse().ok()).collect();
+        let (Some(empty), Some(layers)) = (numbers, self.number("num-layers")) else { return };
+        let left = layers.saturating_sub(empty.len() as u64);
+        if left == 0 {
+            return;
+        }
+        // `--num-layers` counts them.
+        claims.all.retain(|claim| claim.field != field::model::LAYERS);
+        setting.says(claims, field::model::LAYERS, left);
+        let pipeline = self.number("pipeline-model-parallel-size").unwrap_or(1);
+        let chunks = claims.get(field::parallelism::VIRTUAL_PIPELINE).map_or(1, u64::from).max(1);
+        let (of_stage, of_chunk) = (layers / pipeline, layers / pipeline.saturating_mul(chunks).max(1));
+        if pipeline < 2 || of_chunk == 0 {
+            return;
+        }
+        let of_rank = |rank| {
+            let here = empty.iter().filter(|layer| **layer / of_chunk % pipeline == rank).count();
+            of_stage.saturating_sub(here as u64)
+        };
+        setting.says(claims, field::parallelism::FIRST_STAGE_LAYERS, of_rank(0));
+        setting.says(claims, field::parallelism::LAST_STAGE_LAYERS, of_rank(pipeline - 1));
     }
 
     /// The chunks of the stages.

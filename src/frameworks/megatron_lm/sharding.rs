@@ -9,6 +9,7 @@
 //! | `--use-megatron-fsdp` alone | FSDP since 0.18, none before: open |
 //! | `--num-distributed-optimizer-instances` of the distributed optimizer | as many groups, each of which has all states |
 //! | `--deepspeed` with the configuration's `zero_optimization.stage`, or `--zero-stage` | ZeRO of that stage |
+//! | stage 0 with bf16 | DeepSpeed's `BF16_Optimizer` divides fp32 weights and moments as stage 1 does: open |
 //!
 //! The stage of an unknown configuration is open. `--zero-stage` alone counts, because scripts with this option write the
 //! configuration from it.
@@ -16,7 +17,7 @@
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::Settings;
-use crate::job::{Field, OpenField, Sharding, ValueOf as _, field};
+use crate::job::{Field, OpenField, Precision, Sharding, ValueOf as _, field};
 
 /// Whether it runs on DeepSpeed.
 pub(crate) fn is_deepspeed(launch: &Launch) -> bool {
@@ -30,9 +31,11 @@ pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims
     if deepspeed {
         return zero(settings, claims);
     }
-    if let Some(setting) = settings.get(&["use-torch-fsdp2"]) {
+    // A switch of a front end with values may be off.
+    let on = |names: &[&str]| settings.get(names).filter(|setting| setting.truth() != Some(false));
+    if let Some(setting) = on(&["use-torch-fsdp2"]) {
         setting.says(claims, FIELD, Sharding::FSDP);
-    } else if settings.has(&["use-megatron-fsdp", "use-custom-fsdp"]) {
+    } else if on(&["use-megatron-fsdp"]).or_else(|| on(&["use-custom-fsdp"])).is_some() {
         let Some(setting) = settings.get(&["data-parallel-sharding-strategy"]) else {
             return by_release(claims);
         };
@@ -44,7 +47,7 @@ pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims
             _ => return,
         };
         setting.says(claims, FIELD, sharding);
-    } else if let Some(setting) = settings.get(&["use-distributed-optimizer"]) {
+    } else if let Some(setting) = on(&["use-distributed-optimizer"]) {
         setting.says(claims, FIELD, Sharding::DistributedOptimizer);
         instances(settings, claims);
     }
@@ -74,8 +77,22 @@ fn instances(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// The stage in DeepSpeed's configuration beats the option.
+/// The stage in DeepSpeed's configuration beats the option. Pipelines with bf16 run `BF16_Optimizer` at stage 0
+/// (DeepSpeed 0.17, `runtime/engine.py`, `_do_optimizer_sanity_check`).
 fn zero(settings: &Settings<'_>, claims: &mut Claims) {
+    stage(settings, claims);
+    let bf16 = claims.values(field::PRECISION).any(|format| format == Precision::BF16);
+    if bf16 && claims.get(field::parallelism::SHARDING) == Some(Sharding::None) {
+        claims.open_field(OpenField {
+            field: field::parallelism::SHARDING.erased(),
+            leanest: Some(Sharding::ZeRO1.json()),
+            heaviest: None,
+            although_given: true,
+        });
+    }
+}
+
+fn stage(settings: &Settings<'_>, claims: &mut Claims) {
     if claims.get(field::parallelism::SHARDING).is_none()
         && let Some(setting) = settings.get(&["zero-stage"])
         && let Some(sharding) = setting.number().and_then(of_stage)

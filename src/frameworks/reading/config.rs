@@ -65,11 +65,23 @@ impl Config {
         Self::new(source, Value::Object(positional.chain(named).map(key).collect()))
     }
 
-    /// The value at a path of keys: `zero_optimization.stage`. A key may contain dots. A null is no value.
+    /// The value at a path of keys: `zero_optimization.stage`. A key may contain dots. A null is no value. The name of
+    /// an option, `micro-batch-size`, also stands for the key `micro_batch_size`.
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {
-        let value = at(self.tree.as_object()?, path)?;
-        self.asked.borrow_mut().insert(path.to_owned());
-        Some(value).filter(|value| !value.is_null())
+        self.find(path).map(|(_, value)| value)
+    }
+
+    /// The same, with the path as the file has it.
+    pub(crate) fn find(&self, path: &str) -> Option<(String, &Value)> {
+        let keys = self.tree.as_object()?;
+        let found = at(keys, path).map(|value| (path.to_owned(), value));
+        let (path, value) = found.or_else(|| {
+            let path = path.contains('-').then(|| path.replace('-', "_"))?;
+            let value = at(keys, &path)?;
+            Some((path, value))
+        })?;
+        self.asked.borrow_mut().insert(path.clone());
+        Some((path, value)).filter(|(_, value)| !value.is_null())
     }
 
     /// Counts all keys of a group as read: what they say does not hold.

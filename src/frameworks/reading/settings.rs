@@ -150,9 +150,9 @@ impl Place<'_> {
             Self::GroupedWords(arguments) => arguments
                 .overridden_in_groups(name)
                 .map(|text| Setting { value: text.into(), origin: Origin::Argument(name.to_owned()) }),
-            Self::File(config) => config.get(name).map(|value| Setting {
+            Self::File(config) => config.find(name).map(|(key, value)| Setting {
                 value: value.clone(),
-                origin: Origin::File { source: config.source.clone(), key: name.to_owned() },
+                origin: Origin::File { source: config.source.clone(), key },
             }),
             Self::Environment(environment) => {
                 let capitals = name.to_uppercase();

@@ -18,8 +18,8 @@ pub(in crate::frameworks) static LIST: List = List {
         ),
         inert("initial_load_in_hf_quantized", "what is loaded"),
         inert(
-            "force_recompute_mm_shapes_by_fqns per_op_sac_force_recompute_mm_shapes_by_fqns",
-            "which products selective recomputation does not keep: a setting of it",
+            "force_recompute_mm_shapes_by_fqns",
+            "which products selective recomputation does not keep: a router's",
         ),
         opens(
             "early_step_in_backward",

@@ -2,7 +2,8 @@
 //! `run_train.sh` with the same file in `CONFIG_FILE`. Since February 2026, configurations are torchtitan's own Python
 //! functions, named by `--module llama3 --config llama3_8b`, or by `MODULE` and `CONFIG` beside `run_train.sh`.
 //!
-//! **Recognised** by the module, by `run_train.sh` with `CONFIG_FILE` or `CONFIG`, or by options that only it has.
+//! **Recognised** by the module, by `run_train.sh` with `CONFIG_FILE` or `CONFIG`, or by options that only it has, and that
+//! Primus hands on.
 //! Options beat the file. The names of versions before 0.1 are read as well, and show the version:
 //! `training.batch_size`, `experimental.pipeline_parallel_degree`.
 //!
@@ -20,6 +21,7 @@ pub(super) mod list;
 pub(super) mod profile;
 
 use crate::command::{Launch, Target, basename};
+use crate::frameworks::primus;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config;
@@ -28,8 +30,8 @@ use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Assignment, Cause, Field, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute,
-    Schedule, Sharding, field,
+    Assignment, Cause, Field, Framework, Loss, OpenField, Optimizer, OptimizerImplementation, Precision,
+    Recompute, Schedule, Sharding, ValueOf as _, field,
 };
 use crate::model::known;
 
@@ -160,7 +162,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.runs_module("torchtitan.train")
         || script == "run_train.sh"
             && ["CONFIG_FILE", "CONFIG"].iter().any(|name| launch.environment.get(name).is_some())
-        || TELLING.iter().any(|option| launch.arguments.has(option))
+        || TELLING.iter().any(|option| launch.arguments.has(option)) && !primus::recognises(launch)
 }
 
 /// Claims the settings of the launch.
@@ -345,6 +347,18 @@ fn recomputed(settings: &Settings<'_>, claims: &mut Claims) {
     {
         let module = if text == "op" { "op" } else { "layer" };
         setting.says(claims, field::RECOMPUTE_MODULES, vec![module]);
+    }
+    // Products that are computed again though the operations' rule would keep them. By default a router's, which are small.
+    if let Some(setting) =
+        settings.get(&["activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns"])
+        && setting.texts().any(|name| name != "moe.router.gate")
+    {
+        claims.open_field(OpenField {
+            field: field::RECOMPUTE.erased(),
+            leanest: Some(Recompute::Full.json()),
+            heaviest: None,
+            although_given: true,
+        });
     }
     let converted = settings.get(&["model.converters"]);
     if let Some(setting) = converted
