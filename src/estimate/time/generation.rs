@@ -31,6 +31,8 @@ pub struct Generation {
     pub memory: f64,
     /// The links between the accelerators of a node if the catalogue has none, both directions added, in GB/s.
     pub link: f64,
+    /// PCI Express between cards whose own links only join pairs, both directions added, in GB/s.
+    pub pcie: Option<f64>,
     /// An accelerator's share of its node's network, one direction, in GB/s.
     pub network: f64,
     /// Accelerators of a node.

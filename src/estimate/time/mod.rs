@@ -6,29 +6,29 @@
 //!
 //! `N` accelerators. [`flops`] counts the operations of a token, and [`peak`] gives their highest possible rate. MFU is
 //! the share of the peak that model FLOPs reach. It is the user's if given. Otherwise it is [predicted](utilization)
-//! from a step's [`work`]: the time of each part at the data sheets' rates, times a fitted coefficient ([`terms`],
+//! from a step's [`Work`]: the time of each part at the data sheets' rates, times a fitted coefficient ([`terms`],
 //! [`step`]). The MFU includes recomputation, the pipeline's bubble and every exchange, because they are not work of
 //! the model.
 
 mod coefficients;
 pub mod flops;
 mod generation;
+mod parts;
 mod peak;
 pub mod planner;
 mod step;
 mod terms;
 mod tokens;
 mod utilization;
-mod work;
 
 pub use coefficients::{Coefficients, Known, Planner, Spread, framework_name};
 pub use generation::{Generation, Sustained};
+pub use parts::Work;
 pub use peak::peak;
 pub use step::{Step, step};
 pub use terms::{COUNT, Term, Terms};
 pub use tokens::tokens;
 pub use utilization::{Utilization, utilization};
-pub use work::Work;
 
 use super::plan::Plan;
 use crate::hardware::Accelerator;

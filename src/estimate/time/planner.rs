@@ -41,7 +41,8 @@ pub fn lacks_layout(job: &TrainingJob) -> bool {
     !divided && !adapted && (!batched || many && !implied)
 }
 
-/// Whether layout, microbatch, batch or sequence are assumed. The degree of expert parallelism belongs to the layout.
+/// Whether layout, microbatch, batch or sequence are assumed. The degree of expert parallelism belongs to the layout: it is 1
+/// if parameters are gathered, unless a dispatcher sends tokens to other ranks.
 pub(super) fn assumes_layout(job: &TrainingJob) -> bool {
     let divided = job.parallelism.as_ref().is_some_and(|p| p.tensor.is_some() || p.sharding.is_some());
     let alone = job.accelerator.as_ref().and_then(|a| a.count) == Some(1);
@@ -52,10 +53,11 @@ pub(super) fn assumes_layout(job: &TrainingJob) -> bool {
         .is_some_and(|sharding| matches!(sharding, Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO3));
     let experts = job.model.as_ref().is_some_and(|model| model.experts.is_some());
     let placed = job.parallelism.as_ref().is_some_and(|parallelism| parallelism.expert.is_some());
+    let sends = job.parallelism.as_ref().is_some_and(|parallelism| parallelism.dispatcher.is_some());
     let batched = job.batch.as_ref().is_some_and(|b| {
         b.micro_batch_size.is_some() && b.global_batch_size.is_some() && b.sequence_length.is_some()
     });
-    !(divided || alone) || !batched || experts && !(placed || alone || gathered)
+    !(divided || alone) || !batched || experts && !(placed || alone || gathered && !sends)
 }
 
 /// The planner's coefficients that apply, 1 or 0.

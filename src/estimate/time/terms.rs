@@ -68,20 +68,24 @@ terms! {
     LaunchEager = "launch-eager", 12.0, 0.4;
     /// The same in layers with experts, beyond those of a dense layer.
     LaunchExperts = "launch-experts", 6.0, 0.5;
+    /// The launches for each expert of a rank, whose products are kernels of their own.
+    LaunchOwn = "launch-own", 0.3, 0.5;
     /// The kernel launches of a layer where the host is slow.
     LaunchSlow = "launch-slow", 15.0, 0.7;
-    /// The host's own work for a microbatch where it is slow.
-    MicrobatchSlow = "microbatch-slow", 8.0, 0.7;
+    /// The host's own work for a microbatch.
+    Microbatch = "microbatch", 1.0, 0.7;
     /// Matrix products of experts, relative to dense ones.
     Experts = "experts", 1.2, 0.3;
-    /// Torchtitan's products of experts, relative to those of Megatron-LM.
-    ExpertsNative = "experts-native", 1.5, 0.4;
+    /// The exponent of the ranks by which the busiest rank of an unbalanced router has more tokens than the mean.
+    Imbalance = "imbalance", 0.5, 0.4;
     /// Tensor parallelism's exchange.
     Tensor = "tensor", 1.2, 0.4;
     /// Context parallelism's exchange.
     Context = "context", 0.5, 0.5;
-    /// Tokens sent to experts and back.
+    /// Tokens sent to experts and back, inside a node or by a library that knows nodes, or gathered.
     Exchange = "exchange", 1.2, 0.5;
+    /// Tokens sent to experts on other nodes by a plain all-to-all.
+    ExchangePlain = "exchange-plain", 1.5, 0.5;
     /// Activations between pipeline stages.
     Pipeline = "pipeline", 1.0, 0.5;
     /// Parameters gathered and gradients scattered, inside a node.

@@ -25,7 +25,7 @@ pub struct Kernels {
     pub between: Between,
     /// The kernel launches.
     pub launches: Launches,
-    /// Whether experts and sharded optimizer steps are PyTorch's own, which take longer.
+    /// Whether experts' products are one kernel, and sharded optimizer steps are PyTorch's own, which take longer.
     pub native: bool,
     /// The operations that selective recomputation repeats.
     pub selective: Selective,

@@ -3,7 +3,7 @@
 //! ```text
 //! least   Σ rows w·2·(√(1 + (r/0.1)²) − 1)  +  0.6²·Σ coefficients ((ln c − ln prior) / σ)²
 //! r       ln predicted − ln measured tokens per second
-//! w       min(n, 4 + √n) / n for an origin of n rows, so that no origin outweighs the others; half of it with experts
+//! w       min(n, 4 + √n) / n for an origin of n rows, so that no origin outweighs the others; a quarter of it with experts
 //! ```
 //!
 //! The steps are those of Gauss and Newton, halved until they help. Coefficients are logarithms: one per term, with
@@ -85,7 +85,7 @@ pub(crate) fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
                     .unwrap_or_else(|| panic!("{}: the accelerator has no rate", row.name));
                 // Rows with experts vary most. They must not decide the time of a dense model.
                 let n = of_origin.get(row.origin.as_str()).map_or(1.0, |n| *n as f64);
-                let weight = n.min(4.0 + n.sqrt()) / n * if work.experts { 0.5 } else { 1.0 };
+                let weight = n.min(4.0 + n.sqrt()) / n * if work.experts { 0.25 } else { 1.0 };
                 Sample {
                     work,
                     measured: row.measured.ln(),
@@ -173,8 +173,9 @@ fn predict_with(sample: &Sample, names: &Names, fitted: &[f64], terms: &Terms, m
 
 /// Terms that count although they have no seconds of their own.
 const FACTORS: &[Term] = &[
+    Term::Launch,
     Term::Experts,
-    Term::ExpertsNative,
+    Term::Imbalance,
     Term::ZeroThree,
     Term::ShardsExposed,
     Term::ShardsExposedHost,

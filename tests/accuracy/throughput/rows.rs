@@ -15,6 +15,7 @@ use weighbridge::job::{
     Parallelism, Precision, Recompute, Sharding, TrainingJob,
 };
 use weighbridge::score::Run;
+use weighbridge::units::Decimal;
 
 use super::measured;
 
@@ -49,6 +50,9 @@ pub(crate) struct Source {
     pub(crate) from: String,
     /// The project that measured them, if it has several sources.
     pub(crate) origin: Option<String>,
+    /// Whether the document says that each expert is given an even share of the tokens: a capacity factor of 1.
+    #[serde(default)]
+    pub(crate) balanced: bool,
 }
 
 /// `sources.toml`.
@@ -65,6 +69,9 @@ pub(crate) struct Sources {
 pub(crate) fn sources() -> Sources {
     toml::from_str(include_str!("sources.toml")).expect("sources.toml is valid")
 }
+
+/// A capacity factor of 1.
+const EVEN: Decimal = Decimal { micros: 1_000_000 };
 
 /// The source of this project's runs.
 pub(crate) const MEASURED: &str = "h200";
@@ -119,7 +126,8 @@ fn is_complete(job: &TrainingJob) -> bool {
     let shaped = job.model.as_ref().is_some_and(|model| model.layers.is_some());
     // Experts are divided in one way or another.
     let experts = job.model.as_ref().is_some_and(|model| model.experts.is_some());
-    let placed = !experts || alone || parallelism.expert.is_some() || gathered;
+    let gathered_here = gathered && parallelism.dispatcher.is_none();
+    let placed = !experts || alone || parallelism.expert.is_some() || gathered_here;
     (divided || gathered || replicated || alone) && batched && shaped && placed
 }
 
@@ -160,6 +168,8 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
     word(17, &|word| Sharding::from_word(word).is_some());
     let (name, source, model) = (known(0), known(1), known(2));
     let origin = sources.source.get(source).unwrap_or_else(|| panic!("{source} has no origin"));
+    let shape = models.get(model).unwrap_or_else(|| panic!("{model} has no shape")).clone();
+    let experts = shape.experts.is_some();
     let method = text(7).and_then(Method::from_word);
     let offload = text(18);
     let parallelism = Parallelism {
@@ -169,6 +179,7 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
         context: number(14),
         expert: number(15),
         dispatcher: text(16).and_then(Dispatcher::from_word),
+        capacity_factor: (origin.balanced && experts).then_some(EVEN),
         sharding: text(17).and_then(Sharding::from_word),
         ..Parallelism::default()
     };
@@ -180,7 +191,6 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
     };
     let framework = text(3).and_then(Framework::from_word);
     let accelerators = number(5);
-    let shape = models.get(model).unwrap_or_else(|| panic!("{model} has no shape")).clone();
     let job = TrainingJob {
         model: Some(shape),
         framework,

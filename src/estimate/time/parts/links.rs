@@ -6,6 +6,8 @@
 //! far                          bytes · (1 − g/n) / (g · network)     (through the network ports of all g)
 //! ```
 //!
+//! The bridge of a card joins two cards. More cards of a node exchange through PCI Express.
+//!
 //! `n` ranks that are `stride` apart; `link` the rate of one direction between the accelerators of a node; `network`
 //! one accelerator's share of the node's network. Degrees are nested in Megatron's order: tensor, context, data,
 //! pipeline. Jobs do not state a network's rate, so the generation's usual one counts (`data/time.toml`).
@@ -16,6 +18,9 @@ use crate::job::TrainingJob;
 
 /// The rate of PCI Express 4.0 with 16 lanes, one direction. Every dedicated link is faster.
 const HOST_LINK: f64 = 32e9;
+
+/// Parts of the keys of cards, which have bridges.
+const CARDS: [&str; 2] = ["-pcie", "-nvl"];
 
 /// The rates of a machine, in bytes per second and direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +38,10 @@ pub(super) struct Links {
 impl Links {
     /// The links of the job's accelerator.
     pub(super) fn of(job: &TrainingJob, accelerator: &Accelerator, generation: &Generation) -> Self {
-        let link = accelerator.bandwidth.link.map_or(generation.link * 1e9, |rate| rate.0 as f64);
+        let own = accelerator.bandwidth.link.map_or(generation.link * 1e9, |rate| rate.0 as f64);
+        let many = job.accelerator.as_ref().and_then(|a| a.count).is_none_or(|count| count > 2);
+        let bridged = many && CARDS.iter().any(|card| accelerator.key.contains(card));
+        let link = generation.pcie.filter(|_| bridged).map_or(own, |pcie| own.min(pcie * 1e9));
         let stated = job.accelerator.as_ref().and_then(|a| a.per_node).map(u64::from);
         let joined = generation.joined.unwrap_or(0);
         let node = stated.unwrap_or(generation.node).max(joined).max(1);
@@ -76,12 +84,30 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::estimate::time::coefficients::Coefficients;
+    use crate::hardware::Catalogue;
+    use crate::job::Accelerator as Accelerators;
 
     #[test]
     fn a_link_as_slow_as_pci_express_goes_through_the_host() {
         let passes = |link: f64| Links { link, network: 1.0, node: 8, mesh: false }.through_host();
         assert!(passes(32e9));
         assert!(!passes(33e9));
+    }
+
+    #[test]
+    fn a_bridge_joins_two_cards() {
+        let link = |name: &str, count: u32| {
+            let accelerator = Catalogue::builtin().find(name).unwrap();
+            let generation = Coefficients::builtin().generation(accelerator);
+            let asked = Accelerators { count: Some(count), ..Accelerators::default() };
+            let job = TrainingJob { accelerator: Some(asked), ..TrainingJob::default() };
+            Links::of(&job, accelerator, generation).link / 1e9
+        };
+        assert!((link("a100-pcie-80gb", 2) - 300.0).abs() < 1e-6);
+        assert!((link("a100-pcie-80gb", 8) - 32.0).abs() < 1e-6);
+        assert!((link("a100-sxm4-80gb", 8) - 300.0).abs() < 1e-6);
+        assert!((link("h100-pcie-80gb", 4) - 64.0).abs() < 1e-6);
     }
 
     #[test]

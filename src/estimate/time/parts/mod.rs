@@ -53,6 +53,12 @@ pub struct Work {
     pub narrow: Option<Term>,
     /// Whether the model has experts.
     pub experts: bool,
+    /// The share of the layers that have experts.
+    pub sparse: f64,
+    /// The ranks of experts among which a router may send tokens unevenly. 1 if the tokens are balanced.
+    pub uneven: f64,
+    /// Whether every rank of experts gathers all tokens.
+    pub gathered: bool,
     /// Whether tokens are sent to experts on other nodes.
     pub far: bool,
     /// Whether the accelerators are on several nodes.
@@ -61,7 +67,9 @@ pub struct Work {
     pub zero_three: bool,
     /// Whether parameters are gathered, or gradients summed, through the host.
     pub through_host: bool,
-    /// Whether experts and sharded optimizer steps are PyTorch's own.
+    /// Whether the host launches kernels slowly.
+    pub slow_host: bool,
+    /// Whether sharded optimizer steps are PyTorch's own.
     pub native: bool,
     /// Whether parameters are gathered.
     pub sharded: bool,
@@ -138,10 +146,14 @@ impl Work {
                 _ => None,
             },
             experts,
+            sparse: rank.sparse,
+            uneven: exchange::uneven(&rank),
+            gathered: exchange::is_gathered(&rank),
             far: experts && machine.links.together(plan.expert, plan.tensor) < plan.expert,
             several_nodes: plan.world() > machine.links.node,
             zero_three: plan.sharding == Sharding::ZeRO3,
             through_host: machine.links.through_host(),
+            slow_host: generation.slow_host,
             native: plan.profile.kernels.native,
             sharded: rank.gathers && rank.group > 1,
         })

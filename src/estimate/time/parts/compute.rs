@@ -13,11 +13,12 @@
 //! logits        32·T·V / memory                                         fused; else as in `eager`
 //! permutation   16·T·K·h·capacity / memory
 //! quantization  3·T·(3·h + q + f·matrices)·(passes + again) / memory    fp8 and fp4
-//! launches      layers·(3 + again)·(1 + 0.1·adapters of a layer) · 10⁻⁴ s; as many more of layers with experts
+//! launches      layers·(3 + again)·(1 + 0.1·adapters of a layer) · 10⁻⁴ s; as many more of layers with experts, and as
+//!               many for each expert of a rank, unless one kernel multiplies all experts
 //! ```
 //!
 //! `rate` is what measured kernels sustain of the peak (`data/time.toml`). Neither CUDA graphs nor an accelerator's own
-//! graphs of the whole step launch kernels one by one. A slow host also needs 10⁻³ s for each microbatch.
+//! graphs of the whole step launch kernels one by one. The host needs 10⁻³ s of its own for each microbatch.
 //!
 //! Symbols as in [`rank`](super::rank) and [`flops`](crate::estimate::time::flops). Source of the backward pass's 2.5:
 //! Dao 2023, arXiv 2307.08691.
@@ -46,9 +47,12 @@ pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Second
 /// The host's time to launch kernels.
 fn launches(rank: &Rank<'_>, machine: &Machine<'_>, adapters: f64, seconds: &mut Seconds) {
     let each = rank.layers * (3.0 + rank.again.products) * 1e-4;
+    seconds.set(Term::Microbatch, 1e-3);
+    if !rank.plan.profile.kernels.native {
+        seconds.set(Term::LaunchOwn, each * rank.sparse * rank.experts / rank.plan.expert.max(1) as f64);
+    }
     if machine.generation.slow_host {
         seconds.set(Term::LaunchSlow, each * (1.0 + 2.0 * rank.sparse));
-        seconds.set(Term::MicrobatchSlow, 1e-3);
         return;
     }
     seconds.set(kernels::launch_term(rank.plan, machine.generation), each * (1.0 + 0.1 * adapters));

@@ -12,6 +12,7 @@
 //! ```
 //!
 //! `N` parameters of a rank, or only the trained ones for gradients and states; `w` bytes of a gathered parameter.
+//! Experts that `e` ranks divide have a copy on one of `e` ranks, so fewer ranks sum their gradients and share their states.
 //! Sources: Rajbhandari et al. 2020, arXiv 1910.02054; Zhao et al. 2023, arXiv 2304.11277.
 
 use super::rank::Rank;
@@ -32,7 +33,10 @@ pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Second
     let trained = rank.trained * rank.parameters;
     communicate(rank, machine, width, seconds);
     let shards = if plan.sharding == Sharding::None { 1.0 } else { rank.group as f64 };
-    seconds.set(Term::Optimizer, kernels::optimizer_bytes(plan) * trained / shards / machine.memory);
+    let divided = |part: &Part| if plan.sharding == Sharding::None { 1.0 } else { part.group as f64 };
+    let stepped: f64 = parts(rank).iter().map(|part| part.parameters / divided(part)).sum();
+    let bytes = kernels::optimizer_bytes(plan) * rank.trained * stepped;
+    seconds.set(Term::Optimizer, bytes / machine.memory);
     if plan.micro_batches > 1 {
         // A sharded gradient is summed after it is scattered.
         let of_shard = if rank.gathers { trained / rank.group as f64 } else { trained };
@@ -53,32 +57,78 @@ pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Second
     seconds.set(Term::Offload, (parameters + states) / HOST);
 }
 
+/// Parameters that the same ranks have.
+struct Part {
+    parameters: f64,
+    /// Ranks that have the parameters.
+    replicas: u64,
+    /// The ranks among them that share states.
+    group: u64,
+    /// The distance of these ranks.
+    stride: u64,
+}
+
+/// The routed experts, and all else.
+fn parts(rank: &Rank<'_>) -> [Part; 2] {
+    let stride = rank.plan.tensor.max(1);
+    let (replicas, experts) = (rank.replicas, rank.expert_replicas);
+    [
+        Part { parameters: rank.parameters - rank.expert_parameters, replicas, group: rank.group, stride },
+        Part {
+            parameters: rank.expert_parameters,
+            replicas: experts,
+            group: rank.group.min(experts),
+            stride: stride.saturating_mul(rank.plan.expert.max(1)),
+        },
+    ]
+}
+
 /// Parameters gathered and gradients scattered, or gradients summed.
 fn communicate(rank: &Rank<'_>, machine: &Machine<'_>, width: f64, seconds: &mut Seconds) {
-    let stride = rank.plan.tensor.max(1);
-    let trained = rank.trained * rank.parameters;
-    let others = |ranks: u64| (ranks - 1) as f64 / ranks as f64;
-    if rank.gathers && rank.group > 1 {
-        let bytes = 2.0 * rank.parameters * width * others(rank.group) + 4.0 * trained;
-        let (near, far) = machine.links.near_and_far(bytes, rank.group, stride);
-        let (to_near, to_far) = if rank.plan.pipeline > 1 {
-            (Term::GradientsNear, Term::GradientsFar)
+    let others = |ranks: u64| ranks.saturating_sub(1) as f64 / ranks.max(1) as f64;
+    let (mut near, mut far) = (0.0, 0.0);
+    for part in parts(rank) {
+        let trained = rank.trained * part.parameters;
+        let (bytes, ranks) = if rank.gathers && rank.group > 1 {
+            (2.0 * part.parameters * width * others(part.group) + 4.0 * trained, part.group)
         } else {
-            (Term::ShardsNear, Term::ShardsFar)
+            (6.0 * trained * others(part.replicas), part.replicas)
         };
-        seconds.set(to_near, near);
-        seconds.set(to_far, far);
-    } else if rank.replicas > 1 {
-        let bytes = 6.0 * trained * others(rank.replicas);
-        let (near, far) = machine.links.near_and_far(bytes, rank.replicas, stride);
-        seconds.set(Term::GradientsNear, near);
-        seconds.set(Term::GradientsFar, far);
+        if ranks > 1 {
+            let (inside, between) = machine.links.near_and_far(bytes, ranks, part.stride);
+            near += inside;
+            far += between;
+        }
     }
+    let (to_near, to_far) = if rank.gathers && rank.group > 1 && rank.plan.pipeline <= 1 {
+        (Term::ShardsNear, Term::ShardsFar)
+    } else {
+        (Term::GradientsNear, Term::GradientsFar)
+    };
+    seconds.set(to_near, near);
+    seconds.set(to_far, far);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::FOUR_BITS;
+    use super::{FOUR_BITS, Rank, parts};
+    use crate::estimate::assume::{Device, assume};
+    use crate::job::TrainingJob;
+
+    #[test]
+    fn experts_that_all_ranks_divide_have_no_copy() {
+        let job: TrainingJob = serde_json::from_value(serde_json::json!({
+            "model": {"layers": 2, "hiddenSize": 512, "experts": 8, "expertsPerToken": 2}, "framework": "Megatron",
+            "parallelism": {"expert": 8, "data": 8}, "accelerator": {"count": 8},
+        }))
+        .unwrap();
+        let plan = assume(&job, Device { bf16: true }).unwrap().likely;
+        let rank = Rank::of(&job, &plan);
+        let [dense, experts] = parts(&rank);
+        assert_eq!((dense.replicas, experts.replicas), (8, 1));
+        assert!(experts.parameters > 0.0);
+        assert!((dense.parameters + experts.parameters - rank.parameters).abs() < 1.0);
+    }
 
     #[test]
     fn a_four_bit_parameter_has_a_share_of_a_scale() {

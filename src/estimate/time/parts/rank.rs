@@ -61,6 +61,8 @@ pub(super) struct Rank<'a> {
     pub(super) capacity: f64,
     /// Parameters on the rank.
     pub(super) parameters: f64,
+    /// The routed experts' share of them.
+    pub(super) expert_parameters: f64,
     /// The trained share of them.
     pub(super) trained: f64,
     /// Whether frozen weights are quantized to four bits.
@@ -71,6 +73,8 @@ pub(super) struct Rank<'a> {
     pub(super) replicas: u64,
     /// The ranks among them that share states.
     pub(super) group: u64,
+    /// Ranks with the same experts.
+    pub(super) expert_replicas: u64,
 }
 
 /// The approximate trained share of a model with adapters.
@@ -130,11 +134,13 @@ impl<'a> Rank<'a> {
                 .filter(|factor| *factor > 0.0)
                 .unwrap_or(1.0),
             parameters: all * (attention + dense + held) / tensor / pipeline + outer / tensor,
+            expert_parameters: all * experts / expert * one / tensor / pipeline,
             trained: if adapted { ADAPTED } else { 1.0 },
             quantized: plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized.is_some()),
             gathers: matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO3),
             replicas,
             group: plan.sharding_degree.map_or(replicas, |degree| degree.min(replicas)).max(1),
+            expert_replicas: (replicas / plan.expert.max(1)).max(1),
         }
     }
 }
