@@ -309,4 +309,26 @@ mod tests {
         // Eight chunks of 128 tokens and one with the rest: all but the first cast of 512 × 1,000 numbers.
         assert_eq!(casts(1_025), Bytes(8 * 2 * 512 * 1_000));
     }
+
+    #[test]
+    fn a_loss_in_place_holds_the_logits_alone() {
+        const LOGITS: u64 = 2 * 1_024 * 32_000;
+        let run = |objective: &str, loss: &str| {
+            let job: TrainingJob = serde_json::from_value(serde_json::json!({
+                "model": {"layers": 2, "hiddenSize": 512, "attentionHeads": 8, "vocabSize": 32_000},
+                "framework": "FSDP", "precision": "BF16", "parameterPrecision": "BF16", "loss": loss,
+                "objective": objective, "finetuning": {"method": "LoRA", "rank": 1, "targets": ["q_proj"]},
+                "batch": {"microBatchSize": 1, "sequenceLength": 1_024},
+            }))
+            .unwrap();
+            let plan = assume(&job, Device { bf16: true }).unwrap().likely;
+            head(&Program::of(&plan, Block::plain(Channel::Dense)), &plan)
+        };
+        for objective in ["Supervised", "GRPO"] {
+            let (in_place, eager) = (run(objective, "InPlace"), run(objective, "Eager"));
+            assert!((LOGITS..LOGITS * 5 / 4).contains(&in_place.kept.0), "{objective}: {in_place:?}");
+            assert_eq!(in_place.backward, in_place.kept, "{objective}");
+            assert!(eager.backward.0 > in_place.backward.0 + LOGITS, "{objective}: {eager:?}");
+        }
+    }
 }
