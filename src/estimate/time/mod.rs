@@ -13,22 +13,22 @@
 mod coefficients;
 pub mod flops;
 mod generation;
-mod parts;
 mod peak;
 pub mod planner;
 mod step;
 mod terms;
 mod tokens;
 mod utilization;
+mod work;
 
 pub use coefficients::{Coefficients, Known, Planner, Spread, framework_name};
 pub use generation::{Generation, Sustained};
-pub use parts::Work;
 pub use peak::peak;
 pub use step::{Step, step};
 pub use terms::{COUNT, Term, Terms};
 pub use tokens::tokens;
 pub use utilization::{Utilization, utilization};
+pub use work::Work;
 
 use super::plan::Plan;
 use crate::hardware::Accelerator;

@@ -22,8 +22,8 @@
 //! trained. A capacity factor bounds the tokens of an expert, and benchmarks force the balance: then `u` is 1. Tokens that
 //! every rank gathers are even while they are exchanged, and uneven when they are computed.
 
-use super::parts::Work;
 use super::terms::{Term, Terms, of};
+use super::work::Work;
 
 /// The time of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -14,8 +14,8 @@
 //! because days depend on other figures too.
 
 use super::coefficients::{Coefficients, Known, framework_name};
-use super::parts::Work;
 use super::step::step;
+use super::work::Work;
 use super::{Machine, planner};
 use crate::estimate::plan::Plan;
 use crate::job::TrainingJob;
