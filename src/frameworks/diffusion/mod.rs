@@ -11,14 +11,16 @@
 //!
 //! The trained network is the model, and text encoders and VAE are towers: they are frozen, in the format of the
 //! computation. A program may compute latents and texts once and free them, so a job may be without them. With adapters the
-//! network, too, is in the format of the computation, else in fp32. Adapters are fp32. What a step keeps for an image is not
-//! known ([`crate::model`]): it is open.
+//! network, too, is in the format of the computation, else in fp32. Adapters are fp32. What a step keeps for an image follows
+//! from its side ([`images`]): `--resolution`, or diffusers' default of 1024 pixels for SDXL and 512 for the others.
 //!
 //! A checkpoint under another name has the architecture of its program: sd-scripts' is fixed in its code, of diffusers' a
 //! distilled one may be smaller. `ControlNet`, textual inversion, and what trains text encoders beside the network in full are not
 //! counted. Read from diffusers at 58eb52c (`examples/text_to_image`, `examples/dreambooth`) and sd-scripts at 48d368f.
 
-use serde_json::json;
+mod images;
+
+use serde_json::{Value, json};
 
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::deepspeed;
@@ -29,6 +31,7 @@ use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{Cause, Framework, Method, OpenField, Optimizer, Precision, Recompute, Sharding, field};
 use crate::model::known::{self, Known};
+use crate::units::Bytes;
 
 const SOURCE: &str = "the program's default";
 
@@ -153,6 +156,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     formats(program, &settings, claims);
     training_arguments::recompute(&settings, &["gradient_checkpointing"], claims);
     claims.assume(field::RECOMPUTE, Recompute::None, SOURCE);
+    image(program, &settings, claims);
     optimizer(&settings, claims);
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
@@ -196,6 +200,41 @@ fn usual_dimensions(program: &Program, usual: &'static Known, claims: &mut Claim
         let half = usual.model.further_parameters.map(|count| json!(count.0 / 4));
         let field = field::model::FURTHER_PARAMETERS.erased();
         claims.open_field(OpenField { field, leanest: half, heaviest: None, although_given: true });
+    }
+}
+
+/// What a step keeps for an image of a known network. It may be a half more, and as little as the program moves elsewhere.
+fn image(program: &Program, settings: &Settings<'_>, claims: &mut Claims) {
+    let named: Option<String> = claims.get(field::model::NAME);
+    let known = named.as_deref().and_then(known::find).or_else(|| program.model.and_then(known::find));
+    let usual = if program.model == XL { 1_024 } else { 512 };
+    let given = settings.get(&["resolution"]);
+    let side = match &given {
+        Some(setting) => longest_side(&setting.value),
+        None => (!program.scripts).then_some(usual),
+    };
+    let checkpointed = claims.get(field::RECOMPUTE) == Some(Recompute::Full);
+    let kept = known
+        .zip(side)
+        .and_then(|(known, side)| images::of(&known.name, side, program.adapters, checkpointed));
+    let Some(kept) = kept else { return };
+    let quantity = |bytes: Bytes| format!("{}Mi", bytes.0 >> 20);
+    let source = given.map_or_else(|| SOURCE.into(), |setting| setting.source(claims));
+    claims.assume(field::model::SAMPLE_ACTIVATIONS, quantity(kept), source);
+    claims.open_field(OpenField {
+        field: field::model::SAMPLE_ACTIVATIONS.erased(),
+        leanest: Some(json!(quantity(Bytes::ZERO))),
+        heaviest: Some(json!(quantity(kept.scale(1.5)))),
+        although_given: false,
+    });
+}
+
+/// The longest side of `1024`, `"1024,768"` or `[1024, 768]`, in pixels.
+fn longest_side(value: &Value) -> Option<u64> {
+    match value {
+        Value::Array(sides) => sides.iter().filter_map(Value::as_u64).max(),
+        Value::String(text) => text.split(',').filter_map(|side| side.trim().parse().ok()).max(),
+        _ => value.as_u64(),
     }
 }
 
