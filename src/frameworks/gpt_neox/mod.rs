@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::megatron_deepspeed;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
@@ -153,6 +154,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     stages(&settings, claims);
     attention(&settings, claims);
     formats(&settings, claims);
+    megatron_deepspeed::gradients_of_stage_one(claims);
     if let Some(setting) = settings.get(&["checkpoint_activations", "checkpoint-activations"]) {
         match setting.truth() {
             Some(on) => {

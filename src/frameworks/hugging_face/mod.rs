@@ -275,6 +275,19 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::read(launch, &settings, claims);
     sharding(launch, &settings, whose, claims);
     training_arguments::precision(&settings, claims);
+    objective_by(named, launch, &settings, whose, claims);
+    if whose != Whose::Own {
+        claims.assume(field::batch::MICRO_BATCH_SIZE, 8, TRAINER);
+        training_arguments::steps_at_once(&settings, claims);
+    }
+    if matches!(whose, Whose::Transformers | Whose::Trl) {
+        training_arguments::loaded_unasked(&settings, TRAINER, claims);
+    }
+    usual(launch, &settings, whose, claims);
+}
+
+/// The objective of TRL's program, or of an own program's name.
+fn objective_by(named: &str, launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut Claims) {
     let objective = match whose {
         Whose::Trl => trl_objective(launch),
         Whose::Own => objective::of_name(launch),
@@ -283,15 +296,12 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if let Some(objective) = objective.filter(|objective| *objective != Objective::Supervised) {
         let named = if whose == Whose::Own { PROGRAM_NAME } else { named };
         claims.argument(field::OBJECTIVE, objective, named);
-        objective::roles(objective, objective::TRL, &settings, claims);
+        objective::roles(objective, objective::TRL, settings, claims);
     }
-    if whose != Whose::Own {
-        claims.assume(field::batch::MICRO_BATCH_SIZE, 8, TRAINER);
-        training_arguments::steps_at_once(&settings, claims);
-    }
-    if matches!(whose, Whose::Transformers | Whose::Trl) {
-        training_arguments::loaded_unasked(&settings, TRAINER, claims);
-    }
+}
+
+/// What the program does without being told.
+fn usual(launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut Claims) {
     match whose {
         Whose::Transformers => claims.assume(field::RECOMPUTE, Recompute::None, TRAINER),
         Whose::Habana => {
@@ -309,12 +319,12 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             // It casts embedding and output layer back after PEFT.
             peft::keeps_precision(false, TRL, claims);
         }
-        Whose::Fms => fms(&settings, claims),
+        Whose::Fms => fms(settings, claims),
         Whose::Script => {}
         Whose::Own => {
-            training_arguments::own_sharding(&settings, claims);
+            training_arguments::own_sharding(settings, claims);
             if !claims.gives(field::RECOMPUTE) {
-                training_arguments::recompute(&settings, training_arguments::OWN_CHECKPOINTING, claims);
+                training_arguments::recompute(settings, training_arguments::OWN_CHECKPOINTING, claims);
             }
             own(launch, claims);
         }

@@ -79,8 +79,13 @@ const POSITIONS: &[&str] = &[
     "no-position-embedding",
 ];
 /// Options that divide the optimizer's states.
-const DIVIDING: &[&str] =
-    &["use-distributed-optimizer", "use-megatron-fsdp", "use-custom-fsdp", "use-torch-fsdp2"];
+const DIVIDING: &[&str] = &[
+    "use-distributed-optimizer",
+    "overlapped-distributed-optimizer",
+    "use-megatron-fsdp",
+    "use-custom-fsdp",
+    "use-torch-fsdp2",
+];
 /// Options that make the attention latent: Megatron-LM's, and an older one of `MindSpeed`.
 pub(crate) const LATENT: &[&str] = &["multi-latent-attention", "multi-head-latent-attention"];
 /// Options that turn recomputation on.
@@ -131,6 +136,8 @@ pub(crate) fn assume(program: &str, settings: &Settings<'_>, deepspeed: bool, cl
     }
     if settings.has(&["num-experts"]) {
         claims.assume(field::model::EXPERTS_PER_TOKEN, 2, source);
+        // Forks of older releases send a token to one expert.
+        claims.open(field::model::EXPERTS_PER_TOKEN, 1);
         if !deepspeed {
             claims.assume(field::parallelism::DISPATCHER, Dispatcher::AllGather, source);
         }

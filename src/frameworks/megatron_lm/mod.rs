@@ -442,6 +442,12 @@ impl Together<'_> {
         {
             setting.says(claims, field::GRADIENT_PRECISION, format);
         }
+        // With bf16 it is the default.
+        if let Some(setting) = self.switch(&["accumulate-allreduce-grads-in-fp32"])
+            && self.switch(&["fp16"]).is_some()
+        {
+            setting.says(claims, field::GRADIENT_PRECISION, Precision::FP32);
+        }
         if self.switch(&["use-precision-aware-optimizer"]).is_none() {
             return;
         }

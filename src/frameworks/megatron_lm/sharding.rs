@@ -3,7 +3,7 @@
 //! | options | sharding |
 //! | --- | --- |
 //! | none of these | none: every rank holds all optimizer states |
-//! | `--use-distributed-optimizer` | the distributed optimizer |
+//! | `--use-distributed-optimizer`, and Megatron-LLaMA's `--overlapped-distributed-optimizer` | the distributed optimizer |
 //! | `--use-torch-fsdp2` | FSDP |
 //! | `--use-megatron-fsdp` with `--data-parallel-sharding-strategy` | `no_shard` none, `optim` ZeRO 1, `optim_grads` ZeRO 2, `optim_grads_params` FSDP |
 //! | `--use-megatron-fsdp` alone | FSDP since 0.18, none before: open |
@@ -15,6 +15,7 @@
 //! configuration from it.
 
 use crate::command::Launch;
+use crate::frameworks::megatron_deepspeed;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::Settings;
 use crate::job::{Field, OpenField, Precision, Sharding, ValueOf as _, field};
@@ -47,7 +48,7 @@ pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims
             _ => return,
         };
         setting.says(claims, FIELD, sharding);
-    } else if let Some(setting) = on(&["use-distributed-optimizer"]) {
+    } else if let Some(setting) = on(&["use-distributed-optimizer", "overlapped-distributed-optimizer"]) {
         setting.says(claims, FIELD, Sharding::DistributedOptimizer);
         instances(settings, claims);
     }
@@ -81,6 +82,7 @@ fn instances(settings: &Settings<'_>, claims: &mut Claims) {
 /// (DeepSpeed 0.17, `runtime/engine.py`, `_do_optimizer_sanity_check`).
 fn zero(settings: &Settings<'_>, claims: &mut Claims) {
     stage(settings, claims);
+    megatron_deepspeed::gradients_of_stage_one(claims);
     let bf16 = claims.values(field::PRECISION).any(|format| format == Precision::BF16);
     if bf16 && claims.get(field::parallelism::SHARDING) == Some(Sharding::None) {
         claims.open_field(OpenField {
