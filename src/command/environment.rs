@@ -105,7 +105,7 @@ impl Environment {
     fn set(&mut self, name: String, value: Option<&str>, budget: &mut Budget) {
         let cost = name.len() + value.map_or(0, str::len);
         if self.variables.len() < MOST_VARIABLES && budget.bytes(cost) {
-            let value = text_of(&name, value);
+            let value = Text::of_variable(&name, value);
             self.variables.insert(name, value);
         } else {
             self.mark_incomplete();
@@ -175,15 +175,10 @@ fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
     value.pointer(pointer).and_then(Value::as_str)
 }
 
-/// A variable's value, or its name in the place of an unknown one.
-fn text_of(name: &str, value: Option<&str>) -> Text {
-    value.map_or_else(|| Text::unknown(&format!("${name}")), Text::known)
-}
-
 impl FromIterator<(String, Option<String>)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, Option<String>)>>(variables: I) -> Self {
         let texts = variables.into_iter().map(|(name, value)| {
-            let text = text_of(&name, value.as_deref());
+            let text = Text::of_variable(&name, value.as_deref());
             (name, text)
         });
         texts.collect()

@@ -32,6 +32,11 @@ impl Text {
         Self { pieces: vec![Piece::Unknown(source.to_owned())] }
     }
 
+    /// A variable's value, or its name in the place of an unknown one.
+    pub(crate) fn of_variable(name: &str, value: Option<&str>) -> Self {
+        value.map_or_else(|| Self::unknown(&format!("${name}")), Self::known)
+    }
+
     /// Adds a known part.
     pub(crate) fn push(&mut self, text: &str) {
         match self.pieces.last_mut() {

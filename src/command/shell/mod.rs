@@ -577,7 +577,7 @@ fn is_test(pipeline: &Pipeline) -> bool {
 pub(crate) fn with(environment: &Environment, variables: Vec<(String, Word)>) -> Environment {
     let inherited_more = environment.may_have_more;
     let own = variables.into_iter().map(|(name, word)| {
-        let text = if word.known { Text::known(&word.text) } else { Text::unknown(&format!("${name}")) };
+        let text = Text::of_variable(&name, word.known.then_some(word.text.as_str()));
         (name, text)
     });
     let inherited = environment.texts().map(|(name, text)| (name.to_owned(), text.clone()));

@@ -196,7 +196,7 @@ impl State {
         let exported = self.variables.iter().filter(|(_, variable)| variable.exported);
         let values = exported.filter_map(|(name, variable)| match variable.value.as_ref() {
             Value::Text(text) => Some((name.clone(), text.clone())),
-            Value::Unknown => Some((name.clone(), Text::unknown(&format!("${name}")))),
+            Value::Unknown => Some((name.clone(), Text::of_variable(name, None))),
             Value::Array(_) | Value::Unset => None,
         });
         values.collect::<Environment>().that_may_have_more(self.may_have_more)

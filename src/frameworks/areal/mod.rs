@@ -24,8 +24,8 @@ use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::hydra;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
-    Assignment, Attention, Field, Framework, Loss, Method, Objective, OpenField, Placement, Precision,
-    Recompute, Sharding, ValueOf as _, field,
+    Assignment, Attention, Field, Framework, Loss, Method, Objective, Placement, Precision, Recompute,
+    Sharding, field,
 };
 
 const SOURCE: &str = "AReaL 4aef98d default";
@@ -118,12 +118,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     method(&settings, claims);
     roles(launch, &settings, claims);
     settings::assume(DEFAULTS, SOURCE, claims);
-    claims.open_field(OpenField {
-        field: field::LOSS.erased(),
-        leanest: Some(Loss::InPlace.json()),
-        heaviest: None,
-        although_given: true,
-    });
+    claims.open_anyway(field::LOSS, Loss::InPlace);
     for group in BESIDE {
         settings.pass_over(group);
     }

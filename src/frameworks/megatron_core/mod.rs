@@ -404,12 +404,7 @@ fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
 /// The activations of some layers are on the host. How much of them stays is not counted, so the job may need as little as
 /// one that computes them again.
 pub(crate) fn offloads_some_layers(claims: &mut Claims) {
-    claims.open_field(OpenField {
-        field: field::RECOMPUTE.erased(),
-        leanest: Some(Recompute::Full.json()),
-        heaviest: None,
-        although_given: true,
-    });
+    claims.open_anyway(field::RECOMPUTE, Recompute::Full);
 }
 
 /// Opens the fields that a recipe may set: it may divide and move all that Megatron Core can.

@@ -14,19 +14,14 @@ use crate::frameworks::profile::widths::{
     BySharding, HALF_WITH_BOTH_GRADIENTS, HALF_WITH_SINGLE_COPIES, HALF_WITH_SINGLE_GRADIENT, StateWidths,
 };
 use crate::frameworks::reading::claims::Claims;
-use crate::job::{OpenField, Sharding, ValueOf as _, field};
+use crate::job::{Sharding, field};
 
 /// Opens what stage 1 keeps of gradients without a pipeline. The published runs have a whole copy in fp32, later releases of
 /// DeepSpeed reduce in buckets; the least is what stage 2 keeps.
 pub(crate) fn gradients_of_stage_one(claims: &mut Claims) {
     let is_cut = claims.get(field::parallelism::PIPELINE).is_some_and(|stages| stages > 1);
     if claims.get(field::parallelism::SHARDING) == Some(Sharding::ZeRO1) && !is_cut {
-        claims.open_field(OpenField {
-            field: field::parallelism::SHARDING.erased(),
-            leanest: Some(Sharding::ZeRO2.json()),
-            heaviest: None,
-            although_given: true,
-        });
+        claims.open_anyway(field::parallelism::SHARDING, Sharding::ZeRO2);
     }
 }
 

@@ -85,12 +85,7 @@ fn zero(settings: &Settings<'_>, claims: &mut Claims) {
     megatron_deepspeed::gradients_of_stage_one(claims);
     let bf16 = claims.values(field::PRECISION).any(|format| format == Precision::BF16);
     if bf16 && claims.get(field::parallelism::SHARDING) == Some(Sharding::None) {
-        claims.open_field(OpenField {
-            field: field::parallelism::SHARDING.erased(),
-            leanest: Some(Sharding::ZeRO1.json()),
-            heaviest: None,
-            although_given: true,
-        });
+        claims.open_anyway(field::parallelism::SHARDING, Sharding::ZeRO1);
     }
 }
 

@@ -22,10 +22,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::torchtitan;
-use crate::job::{
-    Assignment, Attention, Cause, Framework, Method, OpenField, Precision, Recompute, Sharding, ValueOf as _,
-    field,
-};
+use crate::job::{Assignment, Attention, Cause, Framework, Method, Precision, Recompute, Sharding, field};
 use crate::model::known;
 
 const SOURCE: &str = "Primus fd1eeab default";
@@ -120,12 +117,7 @@ fn named_model(name: &str, file: &Config, claims: &mut Claims) {
 
 /// What layers save in eight bits is at most what selective recomputation spares.
 fn saves_eight_bits(claims: &mut Claims) {
-    claims.open_field(OpenField {
-        field: field::RECOMPUTE.erased(),
-        leanest: Some(Recompute::Selective.json()),
-        heaviest: None,
-        although_given: true,
-    });
+    claims.open_anyway(field::RECOMPUTE, Recompute::Selective);
 }
 
 /// The settings under the framework's names.

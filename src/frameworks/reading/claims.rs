@@ -144,6 +144,12 @@ impl Claims {
         self.open_field(OpenField { field: field.into(), leanest, heaviest: None, although_given: false });
     }
 
+    /// The same, also if the job gives the field: an unread word may be stronger.
+    pub(crate) fn open_anyway<F: Into<AnyField>>(&mut self, field: F, leanest: impl ValueOf<F>) {
+        let leanest = Some(leanest.json());
+        self.open_field(OpenField { field: field.into(), leanest, heaviest: None, although_given: true });
+    }
+
     /// The same, with both ends. A field may be open for several reasons. Its first values count.
     pub(crate) fn open_field(&mut self, open: OpenField) {
         match self.open.iter_mut().find(|known| known.field == open.field) {

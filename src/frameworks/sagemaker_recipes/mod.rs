@@ -23,9 +23,7 @@ use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::hydra;
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{
-    Attention, Framework, Loss, Method, Objective, OpenField, Placement, Precision, Sharding, field,
-};
+use crate::job::{Attention, Framework, Loss, Method, Objective, Placement, Precision, Sharding, field};
 
 const SOURCE: &str = "SageMaker HyperPod recipes";
 const MODULE: &str = "amzn_awsllm_fine_tuning.train_hp";
@@ -33,7 +31,7 @@ const ARGUMENTS: &str = "training_config.training_args";
 const MODEL: &str = "training_config.model_config";
 const FSDP: &str = "training_config.training_args.strategy.fsdp_config";
 const ADAPTERS: &str = "training_config.model_config.peft_config";
-/// What is said of data, experiments and generation.
+/// Groups of data, experiments and generation.
 const BESIDE: &[&str] = &[
     "elastic_policy",
     "mlflow",
@@ -135,12 +133,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.assume(field::ATTENTION, Attention::Flash, SOURCE);
     claims.assume(field::PRECISION, Precision::BF16, SOURCE);
     claims.open(field::PARAMETER_PRECISION, Precision::BF16);
-    claims.open_field(OpenField {
-        field: field::LOSS.erased(),
-        leanest: Some("Fused".into()),
-        heaviest: None,
-        although_given: false,
-    });
+    claims.open(field::LOSS, Loss::Fused);
     claims.assume(field::LOSS, Loss::Eager, SOURCE);
 }
 

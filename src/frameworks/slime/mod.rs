@@ -52,7 +52,7 @@ const ENGINE: Table =
 
 const TARGETS: Table = &[&flag(&["target-modules"], field::finetuning::TARGETS, Takes::List)];
 
-/// What it sets, whatever Megatron-LM has.
+/// Its own defaults, which stand before Megatron-LM's.
 const DEFAULTS: &[Assignment] = &[
     field::PRECISION.is(Precision::BF16),
     field::parallelism::SHARDING.is(Sharding::DistributedOptimizer),

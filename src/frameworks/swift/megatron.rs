@@ -27,8 +27,7 @@ use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Settings};
 use crate::job::{
-    Assignment, Attention, Cause, Framework, Loss, Method, OpenField, Precision, Recompute, Sharding,
-    ValueOf, field,
+    Assignment, Attention, Cause, Framework, Loss, Method, Precision, Recompute, Sharding, field,
 };
 
 const SOURCE: &str = "Megatron-SWIFT 4.5 default";
@@ -113,12 +112,7 @@ pub(super) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
 /// Megatron-LM's figures give. So the loss is open, stated or not.
 fn loss(claims: &mut Claims) {
     claims.assume(field::LOSS, Loss::CompiledVocabParallel, SOURCE);
-    claims.open_field(OpenField {
-        field: field::LOSS.erased(),
-        leanest: Some(Loss::InPlace.json()),
-        heaviest: None,
-        although_given: true,
-    });
+    claims.open_anyway(field::LOSS, Loss::InPlace);
 }
 
 /// The division of the optimizer's states, or of all states.

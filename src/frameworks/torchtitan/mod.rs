@@ -30,8 +30,8 @@ use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Assignment, Cause, Field, Framework, Loss, OpenField, Optimizer, OptimizerImplementation, Precision,
-    Recompute, Schedule, Sharding, ValueOf as _, field,
+    Assignment, Cause, Field, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Schedule, Sharding, field,
 };
 use crate::model::known;
 
@@ -353,12 +353,7 @@ fn recomputed(settings: &Settings<'_>, claims: &mut Claims) {
         settings.get(&["activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns"])
         && setting.texts().any(|name| name != "moe.router.gate")
     {
-        claims.open_field(OpenField {
-            field: field::RECOMPUTE.erased(),
-            leanest: Some(Recompute::Full.json()),
-            heaviest: None,
-            although_given: true,
-        });
+        claims.open_anyway(field::RECOMPUTE, Recompute::Full);
     }
     let converted = settings.get(&["model.converters"]);
     if let Some(setting) = converted

@@ -7,7 +7,8 @@
 //! In chunks, as in torchtune's recipes: 6 kept, 7 alive. `LitGPT` runs the output layer once for each chunk of 128
 //! tokens (`litgpt/finetune/lora.py`, `lm_head_chunk_size`). A fused loss keeps gradients instead of logits.
 //! Compiled with the model, two bytes per number: 2 kept, 6 alive in either pass.
-//! In place, as in flash-attn's cross-entropy (`ops/triton/cross_entropy.py`, `inplace_backward`): the logits alone, whose gradient replaces them.
+//! In place, as in flash-attn's cross-entropy (`ops/triton/cross_entropy.py`, `inplace_backward`): the logits alone, whose
+//! gradient replaces them.
 //! Without logits of the vocabulary only the final norm counts; other losses on logits: [`log_probabilities`].
 //! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.49 the
 //! fp32 logits were copied once more: 14 forward, and 18 backward before 4.46, where the model returned them. torchtune's `modules/loss/ce_chunked_output_loss.py`;

@@ -15,8 +15,8 @@
 //!
 //! `r = 4/n`: the logarithm of one row of `n` sequences, and its gradient. Two-byte logits are computed row by row.
 //! In fp32 the backward pass holds the logits, the gradient of the gathered ones, the gradients row by row, and their
-//! sum. Flash-attn's loss replaces the logits by their gradient: their own width throughout. A fused loss keeps gradients instead of logits ([`super::head`]). If only completions count, only they have
-//! logits. Source: `selective_log_softmax` of TRL 0.19 to 1.9, counted on PyTorch 2.15's fake tensors
+//! sum. Flash-attn's loss replaces the logits by their gradient: their own width throughout. A fused loss keeps gradients
+//! instead of logits ([`super::head`]). If only completions count, only they have logits. Source: `selective_log_softmax` of TRL 0.19 to 1.9, counted on PyTorch 2.15's fake tensors
 //! (`tests/accuracy/objectives.csv`). TRL 0.13 and LLaMA-Factory 0.9 gather from one logarithm of the softmax: 4 kept, 12
 //! to 16 at most.
 
