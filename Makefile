@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-hostile fuzz fuzz-smoke sbom reproducible lint check bench bench-webhook generate options fit-time controlplane neighbours test-neighbours test-oldest browser image-check
+.PHONY: help demo test test-faults test-hostile fuzz fuzz-smoke sbom reproducible lint check bench bench-instructions bench-webhook generate options fit-time controlplane neighbours test-neighbours test-oldest browser image-check
 
 CARGO ?= cargo
 
@@ -80,6 +80,9 @@ check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=â
 
 bench: ## what a judgement takes, beside deserializing the same document (seconds, and the build)
 	@times=$$($(CARGO) bench --quiet --no-default-features --bench judge) && echo "$$times" | awk -f benches/ratios.awk
+
+bench-instructions: ## how many instructions a judgement takes, by valgrind: the same on a busy machine (a minute, and the build)
+	@$(CARGO) bench --quiet --no-default-features --bench instructions
 
 bench-webhook: controlplane ## what a review takes, beside Pod Security Admission's webhook, and beside a flood (ARGS=speed or fairness)
 	@echo "building the release, with cargo: about 10 minutes on 2 cores the first time"

@@ -1,6 +1,9 @@
 //! The objects that the benchmarks judge.
 
+use std::fmt;
+
 use serde_json::{Value, json};
+use weighbridge::judgement::Verdict;
 
 pub(crate) const FITS: &str = include_str!("../examples/pytorchjob-llama2-70b.yaml");
 pub(crate) const REFUSED: &str = include_str!("../examples/pytorchjob-llama2-70b-oom.yaml");
@@ -75,4 +78,36 @@ pub(crate) fn worst_script() -> String {
     let cases = "case x in x) ".repeat(2) + &"if a; then ".repeat(16);
     let ends = "; ".to_owned() + &"fi; ".repeat(16) + &";; esac; ".repeat(2);
     format!("bash -c '{cases}{}{ends}'\n", "a;".repeat(3800)).repeat(3)
+}
+
+/// What an apiserver sends, by what is in it.
+pub(crate) struct Document {
+    pub(crate) name: &'static str,
+    /// What it is judged to be, so that nothing else is timed.
+    pub(crate) verdict: Verdict,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A document of each kind that is timed.
+#[expect(clippy::unwrap_used, reason = "a document that cannot be read is none to time")]
+pub(crate) fn documents() -> [Document; 5] {
+    let example = |text| serde_saphyr::from_str::<Value>(text).unwrap();
+    [
+        ("annotated-fits", Verdict::Fits, example(FITS)),
+        ("annotated-refused", Verdict::OutOfMemory, example(REFUSED)),
+        ("megatron-command", Verdict::Fits, running(MEGATRON)),
+        ("not-training", Verdict::NotTraining, running(SERVING)),
+        ("worst-script", Verdict::Unknown, running(&worst_script())),
+    ]
+    .map(|(name, verdict, object)| Document {
+        name,
+        verdict,
+        bytes: serde_json::to_vec(&object).unwrap(),
+    })
 }
