@@ -4,6 +4,9 @@
 //! image whose own program runs. Sources: the documentation of each program, and for benchmarks the programs that
 //! nccl-tests, rccl-tests, perftest, DCGM, the CUDA samples and the OSU benchmarks install.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use super::wrappers::starts_with;
 use super::{Launch, Target, Word, basename};
 use crate::job::Cause;
@@ -160,23 +163,38 @@ const IMAGES: &[(Cause, &str)] = &[
     (Cause::Idle, "pause"),
 ];
 
+/// The same programs by the first words of their names.
+static BY_FIRST_WORD: LazyLock<BTreeMap<&str, Vec<(&str, Does)>>> = LazyLock::new(|| {
+    let mut programs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (does, names) in PROGRAMS {
+        for name in names.split(", ") {
+            programs.entry(first_word(name)).or_default().push((name, *does));
+        }
+    }
+    programs
+});
+
+fn first_word(name: &str) -> &str {
+    name.split(' ').next().unwrap_or(name)
+}
+
 /// The known program of several words with which a command begins, and their number.
 pub(crate) fn of_several_words(words: &[Word]) -> Option<(&'static str, usize)> {
-    let names = PROGRAMS.iter().flat_map(|(_, names)| names.split(", ")).filter(|name| name.contains(' '));
+    let programs = BY_FIRST_WORD.get(basename(&words.first()?.text))?;
+    let names = programs.iter().map(|(name, _)| *name).filter(|name| name.contains(' '));
     let begins = |name: &&str| starts_with(words, name.split(' '));
     names.filter(begins).map(|name| (name, name.split(' ').count())).max_by_key(|(_, length)| *length)
 }
 
 /// Whether a program of this name is known, with or without subcommands.
 pub(crate) fn begins_with(name: &str) -> bool {
-    let mut names = PROGRAMS.iter().flat_map(|(_, names)| names.split(", "));
-    names.any(|known| known.split(' ').next() == Some(name))
+    BY_FIRST_WORD.contains_key(name)
 }
 
 /// What a launch does, if its program is known.
 pub(crate) fn does(launch: &Launch) -> Option<Does> {
     match &launch.target {
-        Target::Program(name) => of_name(name).or_else(|| of_name(name.split(' ').next().unwrap_or(name))),
+        Target::Program(name) => of_name(name).or_else(|| of_name(first_word(name))),
         Target::Script(path) => of_name(basename(path)),
         Target::Module(name) => {
             // `vllm.entrypoints.openai.api_server`: the package counts, too.
@@ -189,7 +207,8 @@ pub(crate) fn does(launch: &Launch) -> Option<Does> {
 
 /// What a program of this name does, if it is known.
 fn of_name(name: &str) -> Option<Does> {
-    PROGRAMS.iter().find(|(_, names)| lists(names, name)).map(|(does, _)| *does)
+    let programs = BY_FIRST_WORD.get(first_word(name))?;
+    programs.iter().find(|(known, _)| *known == name).map(|(_, does)| *does)
 }
 
 /// What an image's own program does, if it is known: by a part of its path, without a tag or a digest. A part may say more
