@@ -3,15 +3,13 @@
 use serde_json::{Map, Value};
 
 use super::field::{self, TrainingJob};
-use super::handle::{AnyField, Member};
+use super::handle::{AnyField, Group, Member};
 
 impl TrainingJob {
     /// Every value that it gives, in the order of the spec.
     pub(crate) fn values(&self) -> Vec<(AnyField, Value)> {
         let mut values = Vec::new();
-        for (name, value) in serde_json::to_value(self).iter().filter_map(Value::as_object).flatten() {
-            walk(name, value, &mut values);
-        }
+        walk(field::SPEC, serde_json::to_value(self).unwrap_or_default(), &mut values);
         values
     }
 
@@ -25,16 +23,15 @@ impl TrainingJob {
     }
 }
 
-/// Takes the values at a path. A null is no value.
-fn walk(path: &str, value: &Value, values: &mut Vec<(AnyField, Value)>) {
-    match (field::find(path), value) {
-        (Some(Member::Field(field)), value) if !value.is_null() => values.push((field, value.clone())),
-        (Some(Member::Group(_)), Value::Object(group)) => {
-            for (name, value) in group {
-                walk(&format!("{path}.{name}"), value, values);
-            }
+/// Takes the values of a group. A null is no value.
+fn walk(group: Group, value: Value, values: &mut Vec<(AnyField, Value)>) {
+    let Value::Object(mut given) = value else { return };
+    for member in group.members() {
+        match (*member, given.get_mut(member.name()).map(Value::take)) {
+            (_, None | Some(Value::Null)) => {}
+            (Member::Field(field), Some(value)) => values.push((field, value)),
+            (Member::Group(group), Some(value)) => walk(group, value, values),
         }
-        _ => {}
     }
 }
 
