@@ -37,7 +37,7 @@ pub(crate) struct Correction {
 impl Correction {
     /// The options.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.names.split_whitespace()
+        self.names.split_ascii_whitespace()
     }
 }
 
