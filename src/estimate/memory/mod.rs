@@ -97,14 +97,30 @@ fn is_held(name: &str) -> bool {
 /// The peak of the worst rank.
 pub fn peak(plan: &Plan, calibration: &Calibration) -> Peak {
     let counted = Parameters::of(&plan.shape);
+    let outside = Outside::of(plan, calibration);
     let mut worst: Option<Peak> = None;
     for index in stages(plan) {
-        let candidate = stage_peak(plan, &counted, calibration, plan.stage(index));
+        let candidate = peak_of(plan, &counted, calibration, outside, plan.stage(index));
         if worst.as_ref().is_none_or(|w| candidate.needed > w.needed) {
             worst = Some(candidate);
         }
     }
-    worst.unwrap_or_else(|| stage_peak(plan, &counted, calibration, plan.stage(0)))
+    worst.unwrap_or_else(|| peak_of(plan, &counted, calibration, outside, plan.stage(0)))
+}
+
+/// What the libraries of a process hold, the same on every stage.
+#[derive(Clone, Copy)]
+struct Outside {
+    /// In the framework's allocator.
+    workspaces: Bytes,
+    /// Outside all tensors.
+    runtime: Bytes,
+}
+
+impl Outside {
+    fn of(plan: &Plan, calibration: &Calibration) -> Self {
+        Self { workspaces: calibration.workspaces(plan), runtime: calibration.runtime(plan) }
+    }
 }
 
 /// The stages to examine: all of a real pipeline. In an absurdly long one only the first ones and the last, because
@@ -128,8 +144,7 @@ pub fn stage_floor(plan: &Plan, stage: Stage) -> Bytes {
 
 /// The peak of one stage's ranks.
 pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, stage: Stage) -> Peak {
-    let rank = RankParameters::of(plan, counted, stage);
-    peak_of(plan, counted, calibration, (stage, rank), &all_instants(plan, counted, rank, stage))
+    peak_of(plan, counted, calibration, Outside::of(plan, calibration), stage)
 }
 
 fn all_instants(plan: &Plan, counted: &Parameters, rank: RankParameters, stage: Stage) -> Vec<Instant> {
@@ -161,18 +176,19 @@ fn peak_of(
     plan: &Plan,
     counted: &Parameters,
     calibration: &Calibration,
-    (stage, rank): (Stage, RankParameters),
-    instants: &[Instant],
+    Outside { workspaces, runtime }: Outside,
+    stage: Stage,
 ) -> Peak {
+    let rank = RankParameters::of(plan, counted, stage);
+    let instants = all_instants(plan, counted, rank, stage);
+    let instants = instants.as_slice();
     let weights = weights::weights(plan, rank);
     let states = optimizer::optimizer_states(plan, rank);
     let others = others::others(plan, stage);
     let held = weights + states + others.iter().map(|other| other.bytes).sum();
     let fullest = instants::fullest(instants);
 
-    let workspaces = calibration.workspaces(plan);
     let allocated = held + fullest.live() + workspaces;
-    let runtime = calibration.runtime(plan);
     // Transient tensors leave holes; weights, states and gradients stay in place.
     let transient = fullest.live() - fullest.gradients;
     let graphs = holes::graphs(plan, fullest.activations);

@@ -23,7 +23,7 @@ impl Tape {
             if let Some(gradient) = gradient {
                 for (slot, input) in found.iter_mut().zip(node.inputs) {
                     let Some(input) = input else { continue };
-                    *slot = Some((input, self.gradient_of(input, node, gradient)));
+                    *slot = Some((input, self.gradient_of(input, &node, gradient)));
                 }
                 self.weight_gradient(node.weights);
                 self.live += node.scratch;
@@ -43,7 +43,7 @@ impl Tape {
         }
     }
 
-    fn gradient_of(&mut self, input: usize, node: Node, gradient: usize) -> usize {
+    fn gradient_of(&mut self, input: usize, node: &Node, gradient: usize) -> usize {
         let value = self.value(Tensor(input));
         let output = self.value(Tensor(node.output));
         let same = value.elements == output.elements && value.width == output.width;
