@@ -5,12 +5,12 @@ mod annotations;
 mod argo;
 mod distinct;
 mod other_kinds;
+pub(crate) mod parallel;
 pub(crate) mod settings;
 mod stages;
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
-use std::panic::resume_unwind;
 
 use serde_json::Value;
 
@@ -35,9 +35,6 @@ pub struct Object {
     pub place: Option<Place>,
 }
 
-/// A thread judges at least this many objects.
-const OF_A_THREAD: usize = 64;
-
 /// Judges the objects that ask for accelerators. All objects are also surroundings.
 pub fn entries(objects: &[Object], around: &Surroundings, policy: &Policy, ask: &Ask) -> Vec<Entry> {
     entries_on(NonZero::<usize>::MIN, objects, around, policy, ask)
@@ -50,8 +47,7 @@ pub(crate) fn entries_of_many(
     policy: &Policy,
     ask: &Ask,
 ) -> Vec<Entry> {
-    let processors = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-    entries_on(processors, objects, around, policy, ask)
+    entries_on(parallel::processors(), objects, around, policy, ask)
 }
 
 fn entries_on(
@@ -62,33 +58,13 @@ fn entries_on(
     ask: &Ask,
 ) -> Vec<Entry> {
     let distinct = Distinct::of(without_children(objects, policy));
-    let judged = in_parallel(distinct.firsts(), processors, |object| judgements(object, around, policy, ask));
+    let judge = |object: &&Value| judgements(object, around, policy, ask);
+    let judged = parallel::answers(distinct.firsts(), processors, judge);
     let of_object = |(object, judgements): (&Object, Vec<Judgement>)| {
         let entries = judgements.into_iter().map(|judgement| entry(object, judgement, around, policy));
         entries.collect::<Vec<_>>()
     };
     distinct.shared(judged).flat_map(of_object).collect()
-}
-
-/// The answer for each object, in order, on several threads if there are many objects.
-fn in_parallel<T: Send>(
-    objects: &[&Value],
-    processors: NonZero<usize>,
-    answer: impl Fn(&Value) -> T + Sync,
-) -> Vec<T> {
-    let threads = processors.get().min(objects.len() / OF_A_THREAD);
-    let answers = |part: &[&Value]| part.iter().map(|object| answer(object)).collect::<Vec<_>>();
-    if threads < 2 {
-        return answers(objects);
-    }
-    let answers = &answers;
-    std::thread::scope(|scope| {
-        let parts = objects.chunks(objects.len().div_ceil(threads));
-        let running: Vec<_> = parts.map(|part| scope.spawn(move || answers(part))).collect();
-        let ended =
-            running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        ended.flatten().collect()
-    })
 }
 
 /// The objects without the children of others.

@@ -178,11 +178,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         rank: arguments.rank,
         quoting: Quoting::Everything,
         advice: whole,
-        room: whole,
+        room: whole && arguments.explains_each(),
         model,
         ..Ask::default()
     };
     let mut entries = batch::entries_of_many(&input.objects, &around, &policy, &ask);
+    let is_told = |entry: &Entry| entry.judgement.verdict != Verdict::NotTraining;
+    if whole && !ask.room && entries.iter().filter(|entry| is_told(entry)).count() == 1 {
+        // The only one is explained, too.
+        entries = batch::entries(&input.objects, &around, &policy, &Ask { room: true, ..ask.clone() });
+    }
     let mut stages = match arguments.output {
         Output::Html => batch::stages(&entries, &input.objects, &around, &policy, &ask),
         _ => Vec::new(),
@@ -195,7 +200,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 
     say_what_is_not_judged(&input, &entries, arguments.verbose)?;
-    let is_told = |entry: &Entry| entry.judgement.verdict != Verdict::NotTraining;
     let mut told = entries.iter().map(is_told);
     stages.retain(|_| told.next().unwrap_or_default());
     entries.retain(is_told);
@@ -396,6 +400,11 @@ fn model_of(path: &Path) -> anyhow::Result<Model> {
 }
 
 impl Arguments {
+    /// Whether the report explains each job, however many there are.
+    fn explains_each(&self) -> bool {
+        self.verbose || matches!(self.output, Output::Json | Output::Yaml | Output::Html)
+    }
+
     /// Whether a finding fails the command.
     fn fails(&self, finding: Finding) -> bool {
         let names = |list: &[Finding]| list.contains(&finding) || list.contains(&Finding::All);

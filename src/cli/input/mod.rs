@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::batch::Object;
+use crate::batch::{Object, parallel};
 use crate::report::Place;
 
 /// All that was read.
@@ -28,14 +28,16 @@ pub struct Input {
 
 /// Reads every path; `-` is standard input. Files and folders in a folder that match a pattern of `ignored` are left out.
 pub(super) fn read(paths: &[PathBuf], ignored: &[String]) -> Input {
-    let mut input = Input::default();
-    for source in paths.iter().flat_map(|path| paths::sources(path, ignored)) {
-        match source.and_then(paths::Source::read) {
+    let sources: Vec<_> = paths.iter().flat_map(|path| paths::sources(path, ignored)).collect();
+    let read = parallel::answers(&sources, parallel::processors(), |source| {
+        let mut input = Input::default();
+        match source.as_ref().map_err(Unreadable::clone).and_then(paths::Source::read) {
             Ok(text) => input.add(&text),
             Err(unreadable) => input.unreadable.push(unreadable),
         }
-    }
-    input
+        input
+    });
+    read.into_iter().reduce(Input::followed_by).unwrap_or_default()
 }
 
 /// Reads a text, as if it stood in a file of this name.
@@ -46,6 +48,13 @@ pub fn of_text(name: &str, content: &str) -> Input {
 }
 
 impl Input {
+    fn followed_by(mut self, other: Self) -> Self {
+        self.objects.extend(other.objects);
+        self.unreadable.extend(other.unreadable);
+        self.skipped.extend(other.skipped);
+        self
+    }
+
     fn add(&mut self, text: &paths::Text) {
         for document in stream::documents(&text.name, &text.content) {
             match document {

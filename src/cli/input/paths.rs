@@ -96,10 +96,10 @@ fn search(root: &Path, folder: &Path, ignored: &[String], found: &mut Vec<Result
 
 impl Source {
     /// Reads the whole source.
-    pub(super) fn read(self) -> Result<Text, Unreadable> {
+    pub(super) fn read(&self) -> Result<Text, Unreadable> {
         let (name, bytes) = match self {
             Self::StandardInput => ("standard input".to_owned(), all_of(io::stdin().lock())),
-            Self::File(path) => (path.display().to_string(), File::open(&path).and_then(all_of)),
+            Self::File(path) => (path.display().to_string(), File::open(path).and_then(all_of)),
         };
         let content = bytes.and_then(|bytes| {
             let not_text = |_| io::Error::other("is not UTF-8 text; save it as UTF-8");

@@ -13,6 +13,7 @@ use serde_saphyr::{
 
 use super::Unreadable;
 use super::value::Manifest;
+use crate::batch::parallel;
 use crate::report::Place;
 
 /// The most values that aliases may copy in total: far more than manifests need, far less than memory holds.
@@ -26,11 +27,16 @@ type Document = Result<(Place, serde_json::Value), Unreadable>;
 
 /// Reads every document of a text. Empty documents are left out.
 pub(super) fn documents(file: &str, text: &str) -> Vec<Document> {
-    let mut reader = Reader { file, number: 0, documents: Vec::new() };
-    for part in parts(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-        reader.read(&part);
-    }
-    reader.documents
+    let parts = parts(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let found = parallel::answers(&parts, parallel::processors(), Part::read);
+    let number = |(number, Found { line, value }): (usize, Found)| {
+        let place = Place { file: file.to_owned(), document: Some(number + 1), line: Some(line) };
+        match value {
+            Ok(value) => Ok((place, value)),
+            Err(problem) => Err(Unreadable { place, problem }),
+        }
+    };
+    found.into_iter().flatten().enumerate().map(number).collect()
 }
 
 /// The text between two separators.
@@ -66,73 +72,65 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-struct Reader<'a> {
-    file: &'a str,
-    number: usize,
-    documents: Vec<Document>,
+/// A document that was found: its first line, and its value or the problem.
+struct Found {
+    line: usize,
+    value: Result<serde_json::Value, String>,
 }
 
-impl Reader<'_> {
-    fn read(&mut self, part: &Part<'_>) {
-        if let Some(behind) = part.behind_separator {
+impl Part<'_> {
+    /// The documents of the part.
+    fn read(&self) -> Vec<Found> {
+        if let Some(behind) = self.behind_separator {
             let problem = format!(
                 "{:?} is on the line of the separator; put it on a line of its own below ---",
                 behind.chars().take(64).collect::<String>()
             );
-            return self.fail(part.line.saturating_sub(1), problem);
+            return vec![Found { line: self.line.saturating_sub(1), value: Err(problem) }];
         }
         let content = |line: &str| !matches!(line.trim_start().chars().next(), None | Some('#' | '%'));
-        let Some(blank) = part.text.lines().position(content) else { return };
-        let first = part.line + blank;
-        if part.text.trim_start().starts_with('{') {
-            self.read_json(part, first);
-        } else {
-            self.read_yaml(part, first);
-        }
+        let Some(blank) = self.text.lines().position(content) else { return Vec::new() };
+        let first = self.line + blank;
+        if self.text.trim_start().starts_with('{') { self.json(first) } else { found(yaml(self), first) }
     }
 
-    fn read_yaml(&mut self, part: &Part<'_>, first: usize) {
-        match yaml(part) {
-            Ok(values) => values.into_iter().for_each(|value| self.push(first, value)),
-            Err((line, problem)) => self.fail(line, problem),
-        }
-    }
-
-    fn read_json(&mut self, part: &Part<'_>, first: usize) {
-        let mut series = serde_json::Deserializer::from_str(part.text).into_iter::<Manifest>();
+    /// The documents of a part that begins like JSON.
+    fn json(&self, first: usize) -> Vec<Found> {
+        let mut read = Vec::new();
+        let mut series = serde_json::Deserializer::from_str(self.text).into_iter::<Manifest>();
         let mut line = first;
         while let Some(value) = series.next() {
             match value {
-                Ok(Manifest(value)) => self.push(line, value),
-                // Flow-style YAML begins like JSON.
-                Err(error) if error.is_syntax() && line == first && yaml(part).is_ok() => {
-                    return self.read_yaml(part, first);
-                }
+                Ok(Manifest(value)) => read.push(Found { line, value: Ok(value) }),
                 Err(error) => {
-                    let problem = problem(part.text, &without_place(&error));
-                    return self.fail(part.line + error.line().saturating_sub(1), problem);
+                    // Flow-style YAML begins like JSON.
+                    let flow = (error.is_syntax() && line == first).then(|| yaml(self));
+                    if let Some(Ok(values)) = flow {
+                        read.extend(found(Ok(values), first));
+                        return read;
+                    }
+                    let problem = problem(self.text, &without_place(&error));
+                    read.push(Found {
+                        line: self.line + error.line().saturating_sub(1),
+                        value: Err(problem),
+                    });
+                    return read;
                 }
             }
-            let rest = part.text.get(series.byte_offset()..).unwrap_or("");
+            let rest = self.text.get(series.byte_offset()..).unwrap_or("");
             let blank = rest.len() - rest.trim_start().len();
-            let read = part.text.get(..series.byte_offset() + blank).unwrap_or("");
-            line = part.line + read.matches('\n').count();
+            let done = self.text.get(..series.byte_offset() + blank).unwrap_or("");
+            line = self.line + done.matches('\n').count();
         }
+        read
     }
+}
 
-    fn push(&mut self, line: usize, value: serde_json::Value) {
-        let place = self.place(line);
-        self.documents.push(Ok((place, value)));
-    }
-
-    fn fail(&mut self, line: usize, problem: String) {
-        let place = self.place(line);
-        self.documents.push(Err(Unreadable { place, problem }));
-    }
-
-    fn place(&mut self, line: usize) -> Place {
-        self.number += 1;
-        Place { file: self.file.to_owned(), document: Some(self.number), line: Some(line) }
+/// The documents of YAML that begins on this line.
+fn found(yaml: Result<Vec<serde_json::Value>, (usize, String)>, first: usize) -> Vec<Found> {
+    match yaml {
+        Ok(values) => values.into_iter().map(|value| Found { line: first, value: Ok(value) }).collect(),
+        Err((line, problem)) => vec![Found { line, value: Err(problem) }],
     }
 }
 
