@@ -33,7 +33,7 @@ const PROGRAMS: &[(Does, &str)] = &[
          litgpt finetune, litgpt finetune_lora, litgpt finetune_full, litgpt finetune_adapter, \
          litgpt finetune_adapter_v2, trl sft, trl dpo, trl grpo, trl kto, trl reward, nemo llm pretrain, \
          nemo llm finetune, autotrain llm, fairseq-train, fairseq-hydra-train, ilab model train, \
-         oumi train, automodel, automodel finetune, unsloth train, MaxText.train, \
+         oumi train, simpletuner train, automodel, automodel finetune, unsloth train, MaxText.train, \
          MaxText.sft.sft_trainer, maxtext.train, mlx_lm.lora, \
          yolo train, yolo detect train, tuning.sft_trainer, verl.trainer.sft_trainer, \
          verl.trainer.fsdp_sft_trainer, verl.trainer.main_ppo, levanter.main.train_lm",

@@ -129,8 +129,10 @@ pub struct Plan {
     pub offload_parameters: bool,
     /// Whether saved activations are on the host.
     pub offload_activations: bool,
-    /// Whether towers are trained with the model.
+    /// Whether towers are trained with the model; beside adapters, whole.
     pub train_towers: bool,
+    /// Whether the projection of frozen towers is trained.
+    pub train_projection: bool,
     /// Whether every device holds the whole model before the ranks divide it.
     pub loads_whole: bool,
 }
@@ -448,7 +450,7 @@ impl Plan {
 /// The parameters on one rank of a stage, by how their states are divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RankParameters {
-    /// All parameters except routed experts and frozen towers.
+    /// All parameters except routed experts, frozen towers, and what is trained whole beside adapters.
     pub dense: u64,
     /// Routed experts.
     pub experts: u64,
@@ -458,9 +460,16 @@ pub struct RankParameters {
     pub linear: u64,
     /// Adapters.
     pub adapters: u64,
+    /// Towers or projections that are trained whole beside adapters.
+    pub whole: u64,
 }
 
 impl RankParameters {
+    /// The trained parameters of a plan with adapters.
+    pub fn beside(self) -> u64 {
+        self.adapters.saturating_add(self.whole)
+    }
+
     /// Counts the parameters on a rank of `stage`.
     pub fn of(plan: &Plan, counted: &Parameters, stage: Stage) -> Self {
         let t = plan.tensor.max(1);
@@ -488,14 +497,20 @@ impl RankParameters {
         let projection = plan.shape.hidden.saturating_mul(2 * plan.shape.hidden).div_ceil(t);
         let last = counted.prediction_layer;
         let towers = if stage.embedding { counted.towers } else { 0 };
-        let trained = plan.train_towers && plan.adapters.is_none();
+        let trained = match (plan.train_towers, plan.train_projection) {
+            (true, _) => towers,
+            (false, true) => towers.min(plan.shape.projection),
+            (false, false) => 0,
+        };
+        let beside = plan.adapters.is_some();
         let sum = |parts: &[u64]| parts.iter().fold(0u64, |sum, part| sum.saturating_add(*part));
         let prediction = layer(last).saturating_add(projection).saturating_mul(prediction_layers);
         let prediction_experts = last.experts.div_ceil(expert_ranks).saturating_mul(prediction_layers);
         Self {
-            dense: sum(&[layers, outer.div_ceil(t), prediction, if trained { towers } else { 0 }]),
+            dense: sum(&[layers, outer.div_ceil(t), prediction, if beside { 0 } else { trained }]),
             experts: experts.saturating_add(prediction_experts),
-            frozen_towers: if trained { 0 } else { towers },
+            frozen_towers: towers.saturating_sub(trained),
+            whole: if beside { trained } else { 0 },
             // Layers that are not listed are linear, too.
             linear: sum(&[layers, experts, if plan.shape.is_unlisted() { counted.further } else { 0 }]),
             adapters: plan.adapters.as_ref().map_or(0, |adapters| {

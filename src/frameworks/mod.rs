@@ -5,13 +5,16 @@
 //! come first, because their configuration may hold for the programs they start. Then comes the program itself.
 
 mod accelerate;
+mod ai_toolkit;
 mod areal;
 mod axolotl;
 mod bionemo;
 mod colossalai;
 mod deepspeed;
 mod deepspeed_chat;
+mod diffsynth;
 mod diffusion;
+mod diffusion_pipe;
 mod easyr1;
 #[cfg(test)]
 mod effects;
@@ -37,6 +40,7 @@ mod megatron_bridge;
 mod megatron_core;
 mod megatron_deepspeed;
 mod megatron_lm;
+mod musubi_tuner;
 mod nanotron;
 mod nemo;
 mod nemo_automodel;
@@ -55,6 +59,7 @@ mod published_scripts;
 pub(crate) mod reading;
 mod roll;
 mod sagemaker_recipes;
+mod simple_tuner;
 mod slime;
 mod swift;
 mod torchtitan;
@@ -169,6 +174,11 @@ pub(crate) static READERS: &[Reader] = &[
     reader!("Kubeflow's trainer", kubeflow).knows(&[&torchtune::list::LIST]),
     reader!("neuronx-distributed", neuronx),
     reader!("diffusers, sd-scripts", diffusion),
+    reader!("DiffSynth-Studio", diffsynth),
+    reader!("musubi-tuner", musubi_tuner),
+    reader!("SimpleTuner", simple_tuner),
+    reader!("ai-toolkit", ai_toolkit),
+    reader!("diffusion-pipe", diffusion_pipe),
     reader!("Alpaca, QLoRA and their like", published_scripts),
     reader!("Hugging Face Trainer, TRL", hugging_face)
         .knows(hugging_face::LISTS)

@@ -307,6 +307,8 @@ group! {
         short_convolution: u32 where 1..=1_024,
         /// Parameters of towers for images and audio, with their projections.
         tower_parameters: Count,
+        /// Those of the towers' parameters that project what a tower saw to the model's hidden size.
+        projection_parameters: Count,
         /// Parameters that none of the dimensions gives, such as embeddings of each layer.
         further_parameters: Count,
         /// Inputs and outputs of all layers that have adapters, added up, where no dimension gives them.
@@ -515,6 +517,12 @@ group! {
         dropout: Decimal as percent_or_zero,
         /// Whether towers for images and audio are trained with the model.
         train_towers: bool,
+        /// Whether the projection of frozen towers to the model's hidden size is trained.
+        train_projection: bool,
+        /// Whether the language model is frozen, and adapters, towers or their projection alone are trained.
+        freeze_language_model: bool,
+        /// Whether towers are trained whole beside a language model that is frozen or has adapters.
+        whole_towers: bool,
         /// How QLoRA stores the frozen linear layers.
         quantization: Quantization as group,
         /// The stored format of embedding, norms and output layer under QLoRA, where it is not the framework's default.

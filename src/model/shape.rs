@@ -73,6 +73,8 @@ pub struct Shape {
     pub adapter_width: Option<u64>,
     /// Parameters of towers.
     pub towers: u64,
+    /// Those of them that project to the hidden size.
+    pub projection: u64,
     /// Parameters that no dimension gives.
     pub further: u64,
     /// Extra layers that predict further tokens.
@@ -261,6 +263,7 @@ impl Shape {
             convolution: model.short_convolution.map_or(3, bounded),
             adapter_width: model.adapter_width.map(u64::from),
             towers: model.tower_parameters.map_or(0, |count| count.0.min(LARGEST)),
+            projection: model.projection_parameters.map_or(0, |count| count.0.min(LARGEST)),
             further: model.further_parameters.map_or(0, |count| count.0.min(LARGEST)),
             prediction_layers: model.multi_token_prediction_layers.map_or(0, |n| u64::from(n).min(1000)),
             declared: None,
@@ -381,6 +384,7 @@ impl Shape {
             convolution: 3,
             adapter_width: None,
             towers: 0,
+            projection: 0,
             further: 0,
             prediction_layers: 0,
             declared: Some(parameters),

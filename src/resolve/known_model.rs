@@ -17,6 +17,7 @@ const WIDTHS: &[AnyField] = &[
     field::model::SHARED_EXPERT_FFN_HIDDEN_SIZE.erased(),
     field::model::EXPERT_LATENT_SIZE.erased(),
     field::model::TOWER_PARAMETERS.erased(),
+    field::model::PROJECTION_PARAMETERS.erased(),
     field::model::FURTHER_PARAMETERS.erased(),
 ];
 

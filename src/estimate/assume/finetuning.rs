@@ -23,6 +23,10 @@ pub(super) fn adapters(given: &Given<'_>, profile: &Profile, widths: Widths) -> 
         return None;
     }
     let finetuning = &given.finetuning;
+    if given.freezes_language_model() {
+        // A frozen model whose input has a gradient is one with adapters nowhere.
+        return Some(Adapters { rank: 1, targets: Targets::NONE, quantized: None, width: 4, dropout: false });
+    }
     let as_weights = profile.fine_tuning.adapters_as_weights;
     Some(Adapters {
         rank: finetuning.rank.map_or(8, |r| u64::from(r).max(1)),
@@ -47,6 +51,15 @@ fn quantized(given: &Given<'_>, profile: &Profile) -> Quantized {
     }
 }
 
+/// Whether towers are trained: with all weights unless told otherwise, beside a frozen language model only if told.
+pub(super) fn trains_towers(given: &Given<'_>) -> bool {
+    if given.is_adapted() {
+        given.finetuning.whole_towers.unwrap_or(false)
+    } else {
+        given.finetuning.train_towers.unwrap_or(true)
+    }
+}
+
 /// The open fields.
 pub(super) fn open(given: &Given<'_>, likely: &Plan) -> [Option<Choice>; 3] {
     [open_targets(given), open_dropout(given, likely), open_towers(given, likely)]
@@ -54,7 +67,10 @@ pub(super) fn open(given: &Given<'_>, likely: &Plan) -> [Option<Choice>; 3] {
 
 fn open_targets(given: &Given<'_>) -> Option<Choice> {
     let finetuning = &given.finetuning;
-    if finetuning.targets.is_some() || (finetuning.method.is_none() && finetuning.rank.is_none()) {
+    if finetuning.targets.is_some()
+        || given.freezes_language_model()
+        || (finetuning.method.is_none() && finetuning.rank.is_none())
+    {
         return None;
     }
     let set = |plan: &mut Plan, targets| {
@@ -72,7 +88,11 @@ fn open_targets(given: &Given<'_>) -> Option<Choice> {
 /// Every second configuration has a dropout before the adapters, unless the framework fixes it.
 fn open_dropout(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
     let documented = given.job.framework.is_some() && likely.profile.fine_tuning.dropout.is_some();
-    if given.finetuning.dropout.is_some() || documented || likely.adapters.is_none() {
+    if given.finetuning.dropout.is_some()
+        || given.freezes_language_model()
+        || documented
+        || likely.adapters.is_none()
+    {
         return None;
     }
     let set = |plan: &mut Plan, dropout| {

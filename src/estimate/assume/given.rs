@@ -39,8 +39,17 @@ impl<'a> Given<'a> {
         self.accelerator.count.map(u64::from)
     }
 
-    /// Whether adapters are trained instead of the weights.
+    /// Whether the language model is frozen whole, without adapters.
+    pub(super) fn freezes_language_model(&self) -> bool {
+        let adapted = matches!(self.finetuning.method, Some(Method::LoRA | Method::QLoRA));
+        self.finetuning.freeze_language_model == Some(true) && !adapted
+    }
+
+    /// Whether adapters are trained instead of the weights, or beside a frozen language model nothing of it.
     pub(super) fn is_adapted(&self) -> bool {
+        if self.freezes_language_model() {
+            return true;
+        }
         match self.finetuning.method {
             Some(Method::Full) => false,
             Some(Method::LoRA | Method::QLoRA) => true,

@@ -240,7 +240,7 @@ impl<'p> HostPlan<'p> {
         let facts = plan.profile.host;
         let counted = Parameters::of(&plan.shape);
         let parameters = counted.total;
-        let adapters = stages(plan).map(|stage| RankParameters::of(plan, &counted, stage).adapters).sum();
+        let adapters = stages(plan).map(|stage| RankParameters::of(plan, &counted, stage).beside()).sum();
         let trained = if plan.adapters.is_some() { adapters } else { parameters };
         let [rank_share, trained_share] = shares(plan, &counted);
         let default = |values: [u64; 3]| end.of(values);
@@ -308,7 +308,7 @@ fn shares(plan: &Plan, counted: &Parameters) -> [u64; 2] {
         divided(weights, rank).saturating_add(rank.frozen_towers.div_ceil(n))
     };
     let trained = |rank: RankParameters| match &plan.adapters {
-        Some(_) => rank.adapters.div_ceil(if optimizer { plan.shard_group() } else { 1 }),
+        Some(_) => rank.beside().div_ceil(if optimizer { plan.shard_group() } else { 1 }),
         None => divided(optimizer, rank),
     };
     let ranks = || stages(plan).map(|stage| RankParameters::of(plan, counted, stage));

@@ -41,7 +41,10 @@ pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
     let (_, divided, _) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     match &plan.adapters {
-        Some(adapters) => Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width)),
+        Some(adapters) => {
+            Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width))
+                + Bytes::of(rank.whole.div_ceil(n), plan.widths.gradient)
+        }
         None => {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.gradient)
                 + Bytes::of(rank.experts.div_ceil(n_experts), plan.widths.gradient)

@@ -60,8 +60,8 @@ pub(super) fn instants(
     stage: Stage,
 ) -> [Instant; 4] {
     let trained = rank.dense.saturating_add(rank.experts);
-    let parameters = trained.saturating_add(rank.frozen_towers);
-    let trained = if plan.adapters.is_some() { rank.adapters } else { trained };
+    let parameters = trained.saturating_add(rank.frozen_towers).saturating_add(rank.whole);
+    let trained = if plan.adapters.is_some() { rank.beside() } else { trained };
     let gradients = gradients::gradients(plan, rank);
     let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
     let placeholders = gradients::placeholders(plan, counted, stage);

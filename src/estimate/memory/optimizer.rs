@@ -25,7 +25,9 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     if let Some(adapters) = &plan.adapters {
         let moments = states::moments(plan.optimizer, adapters.width as f64);
-        return Bytes::of(rank.adapters.div_ceil(n), moments);
+        let widths = plan.widths;
+        let each = widths.main + states::moments(plan.optimizer, widths.moment);
+        return Bytes::of(rank.adapters.div_ceil(n), moments) + Bytes::of(rank.whole.div_ceil(n), each);
     }
     let widths = plan.widths;
     let main_gradient = if copies_gradients_at_step(plan) { 0.0 } else { widths.main_gradient };
@@ -60,7 +62,7 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
     let (divided, _, _) = states::divided(plan.sharding);
     let n = if divided { plan.shard_group() } else { 1 };
     let (trained, width) = match &plan.adapters {
-        Some(adapters) => (rank.adapters, adapters.width as f64),
+        Some(adapters) => (rank.beside(), adapters.width as f64),
         None => (rank.dense.saturating_add(rank.experts), plan.widths.parameter),
     };
     // Only Adam's denominator is a separate tensor.

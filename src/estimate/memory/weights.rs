@@ -4,7 +4,7 @@
 //! trained     bytes = P_rank × parameter width / N        (N only under ZeRO 3, FSDP and HSDP)
 //! LoRA        bytes = P_rank × parameter width / N + adapters × their width / N
 //! QLoRA       see [`super::quantization`]
-//! towers      bytes = P_towers × parameter width / N, if they are frozen; else they are among P_rank
+//! towers      bytes = P_towers × parameter width / N, if they are frozen or beside adapters; else they are among P_rank
 //! ```
 //!
 //! `P_rank`: parameters after tensor, pipeline and expert parallelism; `N`: ranks that share them.
@@ -46,10 +46,11 @@ pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
             let mut frozen = quantization::frozen(plan, linear, others, plan.widths.parameter);
             frozen.divisible += Bytes::of(whole, plan.widths.compute);
             let adapters = Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width));
+            let beside = Bytes::of(rank.whole.div_ceil(n), plan.widths.parameter);
             if plan.offload_parameters {
                 frozen.staying
             } else {
-                frozen.divisible.share(n) + frozen.staying + adapters
+                frozen.divisible.share(n) + frozen.staying + adapters + beside
             }
         }
     }

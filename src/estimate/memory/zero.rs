@@ -53,10 +53,10 @@ pub(super) fn reduces_at_once(plan: &Plan) -> bool {
 
 /// The gradients of all trained parameters.
 fn whole(plan: &Plan, rank: RankParameters) -> Bytes {
-    if let Some(adapters) = &plan.adapters {
-        return Bytes(rank.adapters.saturating_mul(adapters.width));
-    }
     let width = if plan.widths.gradient > 0.0 { plan.widths.gradient } else { plan.widths.compute };
+    if let Some(adapters) = &plan.adapters {
+        return Bytes(rank.adapters.saturating_mul(adapters.width)) + Bytes::of(rank.whole, width);
+    }
     Bytes::of(rank.dense.saturating_add(rank.experts), width)
 }
 
@@ -174,7 +174,7 @@ mod tests {
 
     const P: u64 = 4_000_000_000;
     const RANK: RankParameters =
-        RankParameters { dense: P, experts: 0, linear: 0, adapters: 0, frozen_towers: 0 };
+        RankParameters { dense: P, experts: 0, linear: 0, adapters: 0, frozen_towers: 0, whole: 0 };
 
     fn plan(sharding: &str, steps: u32, offload: bool) -> Plan {
         let job: TrainingJob = serde_json::from_value(serde_json::json!({

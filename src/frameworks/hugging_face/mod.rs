@@ -24,6 +24,7 @@ mod departures;
 mod lightning;
 pub(super) mod lists;
 pub(crate) mod objective;
+mod parts;
 pub(crate) mod peft;
 pub(super) mod profile;
 mod script;
@@ -269,7 +270,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     written_and_read(launch, claims);
     if whose == Whose::Trl && lacks_its_file(launch, &settings) {
-        own(launch, claims);
+        own(claims);
     }
     trained(&settings, whose, claims);
     training_arguments::read(launch, &settings, claims);
@@ -326,8 +327,25 @@ fn usual(launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut Cl
             if !claims.gives(field::RECOMPUTE) {
                 training_arguments::recompute(settings, training_arguments::OWN_CHECKPOINTING, claims);
             }
-            own(launch, claims);
+            own(claims);
+            parts(launch, settings, claims);
         }
+    }
+}
+
+/// Whether it is a program for images whose options say which parts it trains.
+pub(super) fn trains_parts(launch: &Launch) -> bool {
+    parts::tells(launch) && recognises(launch)
+}
+
+/// Which parts are trained. Parts that no table knows are not covered.
+fn parts(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
+    if parts::read(settings, claims).is_some() {
+        return;
+    }
+    let freezes = |text: &str| FREEZES.iter().any(|begin| text.starts_with(begin));
+    if launch.arguments.words().iter().any(|word| freezes(&word.text)) {
+        claims.beyond = Some(Cause::PartlyFrozen);
     }
 }
 
@@ -452,18 +470,7 @@ fn checkpointed_by_trl(claims: &mut Claims) {
 }
 
 /// The fields that a custom script may set where we cannot read them.
-fn own(launch: &Launch, claims: &mut Claims) {
+fn own(claims: &mut Claims) {
     claims.open(field::finetuning::METHOD, Method::QLoRA);
     deepspeed::unknown(claims);
-    // Qwen-VL trains a part if its option is on.
-    let parts = ["tune_mm_vision", "tune_mm_mlp", "tune_mm_llm"];
-    let all = parts
-        .iter()
-        .all(|part| launch.arguments.value(part).is_some_and(|on| on.eq_ignore_ascii_case("true")));
-    let freezes = |text: &str| {
-        FREEZES.iter().any(|begin| text.starts_with(begin)) && !(all && text.starts_with("--tune_mm"))
-    };
-    if launch.arguments.words().iter().any(|word| freezes(&word.text)) {
-        claims.beyond = Some(Cause::PartlyFrozen);
-    }
 }

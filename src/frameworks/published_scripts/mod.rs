@@ -227,6 +227,7 @@ fn llava(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(&["vision_tower"]) else { return };
     // `CLIPVisionTower` freezes its weights, also in a full training (`llava/model/multimodal_encoder/clip_encoder.py`).
     claims.assume(field::finetuning::TRAIN_TOWERS, false, LLAVA);
+    claims.assume(field::finetuning::TRAIN_PROJECTION, true, LLAVA);
     let name = setting.text().unwrap_or_default();
     let Some((_, tower, width)) = TOWERS.iter().find(|(end, ..)| name.trim_end_matches('/').ends_with(end))
     else {
@@ -237,6 +238,7 @@ fn llava(settings: &Settings<'_>, claims: &mut Claims) {
     let hidden = hidden.map_or(0, u64::from);
     let projection = hidden.saturating_mul(width.saturating_add(hidden).saturating_add(2));
     setting.says(claims, field::model::TOWER_PARAMETERS, tower.saturating_add(projection));
+    setting.says(claims, field::model::PROJECTION_PARAMETERS, projection.max(1));
 }
 
 /// BERT, which each process has whole unless the launcher says otherwise.

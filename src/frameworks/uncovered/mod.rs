@@ -3,7 +3,10 @@
 
 use crate::command::{Launch, purpose};
 use crate::frameworks::reading::claims::Claims;
-use crate::frameworks::{diffusion, published_scripts};
+use crate::frameworks::{
+    ai_toolkit, diffsynth, diffusion, diffusion_pipe, hugging_face, musubi_tuner, published_scripts,
+    simple_tuner,
+};
 use crate::job::{Cause, field};
 
 /// Whether the launch is such a training.
@@ -26,13 +29,27 @@ fn trains_on_images(launch: &Launch) -> bool {
     !has_text_models && calls("backward") && (calls("Conv2d") || program.packages.contains("torchvision"))
 }
 
+/// Whether a reader of diffusion trainers recognises it.
+fn trains_diffusion(launch: &Launch) -> bool {
+    let readers = [
+        diffusion::recognises,
+        diffsynth::recognises,
+        musubi_tuner::recognises,
+        simple_tuner::recognises,
+        ai_toolkit::recognises,
+        diffusion_pipe::recognises,
+    ];
+    readers.iter().any(|recognises| recognises(launch))
+}
+
 /// Records why it is not covered.
 pub(super) fn read(launch: &Launch, claims: &mut Claims) {
     // A reader that names the objective covers it.
     let is_read = |cause: &Cause| {
         claims.knows(field::OBJECTIVE) && purpose::is_an_objective(*cause)
-            || *cause == Cause::Diffusion && diffusion::recognises(launch)
-            || *cause == Cause::Images && published_scripts::has_tower(launch)
+            || *cause == Cause::Diffusion && trains_diffusion(launch)
+            || *cause == Cause::Images
+                && (published_scripts::has_tower(launch) || hugging_face::trains_parts(launch))
     };
     claims.beyond = claims.beyond.or(why(launch).filter(|cause| !is_read(cause)));
 }

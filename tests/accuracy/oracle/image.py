@@ -2,7 +2,7 @@
 
     python image.py '{"model": "stable-diffusion-xl", "side": 1024, "trains": "adapters", "checkpointed": "no"}' …
 
-prints a row of ../images.csv for each setting. Needs PyTorch and diffusers, and no device. The rows were made with PyTorch 2.15.0
+prints a row of ../images.csv for each setting. With "frames" the sample is a video, and the row is one of ../videos.csv. Needs PyTorch and diffusers, and no device. The rows were made with PyTorch 2.15.0
 and diffusers 0.42.1.
 
 Weights are bf16. CUDA's autocast is acted out: products are in bf16, norms and powers in fp32. Copies of weights in another format
@@ -26,6 +26,11 @@ WIDE = {
 }
 BLOCKS = (
     "ResnetBlock2D", "BasicTransformerBlock", "JointTransformerBlock", "FluxTransformerBlock", "FluxSingleTransformerBlock",
+    "QwenImageTransformerBlock", "Flux2TransformerBlock", "Flux2SingleTransformerBlock", "ZImageTransformerBlock",
+    "ChromaTransformerBlock", "ChromaSingleTransformerBlock", "Lumina2TransformerBlock", "WanTransformerBlock",
+    "HunyuanVideoTransformerBlock", "HunyuanVideoSingleTransformerBlock", "HunyuanVideoTokenReplaceTransformerBlock",
+    "LTXVideoTransformerBlock", "CogVideoXBlock", "HiDreamImageTransformerBlock", "HiDreamImageSingleTransformerBlock",
+    "AuraFlowJointTransformerBlock", "AuraFlowSingleTransformerBlock", "SanaTransformerBlock",
 )
 XL = dict(
     block_out_channels=(320, 640, 1280), transformer_layers_per_block=[1, 2, 10], attention_head_dim=[5, 10, 20],
@@ -48,6 +53,26 @@ SD3S = {
     ),
     "stable-diffusion-3.5-large": dict(
         num_layers=38, num_attention_heads=38, caption_projection_dim=2432, pos_embed_max_size=192, qk_norm="rms_norm",
+    ),
+}
+
+# Transformers whose class has the sizes of the published model, or few others: the class, and these.
+OTHERS = {
+    "qwen-image": (diffusers.QwenImageTransformer2DModel, {}),
+    "flux.2-dev": (diffusers.Flux2Transformer2DModel, {}),
+    "z-image": (diffusers.ZImageTransformer2DModel, {}),
+    "chroma1": (diffusers.ChromaTransformer2DModel, {}),
+    "wan2.1-t2v-1.3b": (diffusers.WanTransformer3DModel, dict(num_attention_heads=12, num_layers=30, ffn_dim=8960)),
+    "wan2.1-t2v-14b": (diffusers.WanTransformer3DModel, {}),
+    "wan2.2-ti2v-5b": (
+        diffusers.WanTransformer3DModel,
+        dict(num_attention_heads=24, num_layers=30, ffn_dim=14336, in_channels=48, out_channels=48),
+    ),
+    "hunyuanvideo": (diffusers.HunyuanVideoTransformer3DModel, {}),
+    "ltx-video": (diffusers.LTXVideoTransformer3DModel, {}),
+    "cogvideox-5b": (
+        diffusers.CogVideoXTransformer3DModel,
+        dict(num_layers=42, num_attention_heads=48, use_rotary_positional_embeddings=True),
     ),
 }
 
@@ -102,6 +127,8 @@ def model_of(row):
         model = diffusers.UNet2DConditionModel(**UNETS[name])
     elif name in SD3S:
         model = diffusers.SD3Transformer2DModel(**SD3, **SD3S[name])
+    elif name in OTHERS:
+        model = OTHERS[name][0](**OTHERS[name][1])
     else:
         model = diffusers.FluxTransformer2DModel(guidance_embeds=True)
     torch.set_default_dtype(torch.float32)
@@ -109,7 +136,7 @@ def model_of(row):
         model.requires_grad_(False)
         for module in list(model.modules()):
             for child_name, child in list(module.named_children()):
-                if isinstance(child, torch.nn.Linear) and child_name in ("to_q", "to_k", "to_v"):
+                if isinstance(child, torch.nn.Linear) and child_name in ("to_q", "to_k", "to_v", "to_qkv_mlp_proj"):
                     setattr(module, child_name, Adapted(child))
                 elif child_name == "to_out" and isinstance(child, torch.nn.ModuleList):
                     child[0] = Adapted(child[0])
@@ -132,10 +159,57 @@ def run(row, model):
             pooled_projections=numbers(1, 2048),
         )
     tokens = (side // 2) ** 2
+    if name in OTHERS:
+        return run_other(row, model, numbers, tokens)
     return model(
         hidden_states=numbers(1, tokens, 64), timestep=numbers(1), guidance=numbers(1), pooled_projections=numbers(1, 768),
         encoder_hidden_states=numbers(1, 512, 4096), txt_ids=numbers(512, 3), img_ids=numbers(tokens, 3),
     )
+
+
+def run_other(row, model, numbers, tokens):
+    """The same, of a class in OTHERS."""
+    name, high, wide = row["model"], row["side"] // 8, row.get("width", row["side"]) // 8
+    frames = (row.get("frames", 1) - 1) // 4 + 1
+    if name == "qwen-image":
+        return model(
+            hidden_states=numbers(1, tokens, 64), timestep=numbers(1), encoder_hidden_states=numbers(1, 256, 3584),
+            img_shapes=[[(1, high // 2, high // 2)]], encoder_hidden_states_mask=None,
+        )
+    if name == "flux.2-dev":
+        return model(
+            hidden_states=numbers(1, tokens, 128), timestep=numbers(1), guidance=numbers(1),
+            encoder_hidden_states=numbers(1, 512, 15360), txt_ids=numbers(1, 512, 4), img_ids=numbers(1, tokens, 4),
+        )
+    if name == "z-image":
+        return model([numbers(16, 1, high, high)], numbers(1), [numbers(512, 2560)])
+    if name == "chroma1":
+        return model(
+            hidden_states=numbers(1, tokens, 64), timestep=numbers(1), encoder_hidden_states=numbers(1, 512, 4096),
+            txt_ids=numbers(512, 3), img_ids=numbers(tokens, 3),
+        )
+    if name.startswith("wan"):
+        side, channels = (2, 48) if "5b" in name else (1, 16)
+        text = numbers(1, 512, 4096)
+        return model(numbers(1, channels, frames, high // side, wide // side), torch.zeros(1, dtype=torch.long), text)
+    if name == "hunyuanvideo":
+        return model(
+            numbers(1, 16, frames, high, wide), torch.zeros(1, dtype=torch.long), numbers(1, 256, 4096),
+            torch.ones(1, 256, dtype=torch.long), numbers(1, 768), numbers(1),
+        )
+    if name == "ltx-video":
+        frames, high, wide = (row["frames"] - 1) // 8 + 1, high // 4, wide // 4
+        return model(
+            numbers(1, frames * high * wide, 128), numbers(1, 128, 4096), numbers(1), torch.ones(1, 128),
+            num_frames=frames, height=high, width=wide,
+        )
+    if name == "cogvideox-5b":
+        places = frames * high * wide // 4
+        return model(
+            numbers(1, frames, 16, high, wide), numbers(1, 226, 4096), torch.zeros(1, dtype=torch.long),
+            image_rotary_emb=(numbers(places, 64), numbers(places, 64)),
+        )
+    raise ValueError(name)
 
 
 def kept(row):
@@ -174,7 +248,8 @@ def main():
         bytes_kept = kept(row)[0]
         if row["checkpointed"] == "yes":
             bytes_kept += kept(row | dict(checkpointed="no"))[1]
-        print(row["model"], row["side"], row["trains"], row["checkpointed"], f"{bytes_kept / 2**30:.3f}", sep=",", flush=True)
+        size = [row["side"], row["width"], row["frames"]] if "frames" in row else [row["side"]]
+        print(row["model"], *size, row["trains"], row["checkpointed"], f"{bytes_kept / 2**30:.3f}", sep=",", flush=True)
 
 
 if __name__ == "__main__":

@@ -185,8 +185,9 @@ impl<'a> Timeline<'a> {
             if count > 0 { Program::of(plan, block).run(plan.recompute, true) } else { LayerRun::default() }
         };
         let runs: Vec<LayerRun> = stage.kinds(&plan.shape).map(run).collect();
-        // Under adapters the first layer's input has no gradient, unless recomputation requires one.
-        let first = if adapted && stage.embedding && plan.recompute != Recompute::Full {
+        // Under adapters the first layer's input has no gradient, unless recomputation requires one, or what a trained projection made.
+        let asks = plan.recompute == Recompute::Full || rank.whole > 0;
+        let first = if adapted && stage.embedding && !asks {
             program.run(plan.recompute, false)
         } else {
             runs.get(first_kind).copied().unwrap_or_default()
