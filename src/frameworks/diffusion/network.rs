@@ -21,8 +21,9 @@ use crate::units::Bytes;
 const NO_TOWER: u64 = 1;
 
 /// Latents and texts were computed before, so that nothing is held beside the network.
-pub(crate) fn without_towers(source: &str, claims: &mut Claims) {
-    claims.assume(field::model::TOWER_PARAMETERS, NO_TOWER, source);
+pub(crate) fn without_towers(program: &str, claims: &mut Claims) {
+    // Stronger than the known model's.
+    claims.argument(field::model::TOWER_PARAMETERS, NO_TOWER, program);
 }
 
 /// The optimizer, by words of the program's own or by those that all programs share.

@@ -66,7 +66,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(config) = file(launch, claims) else { return };
     let settings = Settings::of(vec![Place::File(config)]);
     network::begins("diffusion-pipe", SOURCE, claims);
-    network::without_towers(SOURCE, claims);
+    network::without_towers("diffusion-pipe", claims);
     settings::read(FLAGS, &settings, claims);
     settings::assume(
         &[

@@ -105,7 +105,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         settings.add(Place::File(config));
     }
     network::begins("musubi-tuner", SOURCE, claims);
-    network::without_towers(SOURCE, claims);
+    network::without_towers("musubi-tuner", claims);
     settings::read(FLAGS, &settings, claims);
     architecture(name, model, &settings, claims);
     trained(adapters, &settings, claims);
