@@ -72,16 +72,29 @@ impl Surroundings {
     }
 }
 
-/// The nodes that a queue has assigned to a workload's pods: their labels, by the name of each set of pods.
+/// What a queue has assigned to a workload, by the name of each set of pods: the labels of their nodes, and their number if it
+/// starts fewer than the workload asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assigned {
     sets: BTreeMap<String, BTreeMap<String, String>>,
+    fewer: BTreeMap<String, u64>,
 }
 
 impl Assigned {
     /// Adds a set of pods, with the labels of its nodes.
     pub fn add(&mut self, set: &str, labels: BTreeMap<String, String>) {
         self.sets.insert(set.to_ascii_lowercase(), labels);
+    }
+
+    /// Notes that fewer pods of a set start.
+    pub fn start_fewer(&mut self, set: &str, pods: u64) {
+        self.fewer.insert(set.to_ascii_lowercase(), pods);
+    }
+
+    /// The number of pods in a group, if it is less than the workload asks for.
+    pub fn fewer_pods(&self, role: &str) -> Option<u64> {
+        let only = || self.fewer.values().next().filter(|_| self.sets.len() == 1);
+        self.fewer.get(&role.to_ascii_lowercase()).or_else(only).copied()
     }
 
     /// Whether no label is known.

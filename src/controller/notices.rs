@@ -94,7 +94,7 @@ pub(super) fn bypassed(status: &TrainingEstimateStatus) -> bool {
     status.conditions.iter().any(|c| c.type_ == status::BYPASSED_ADMISSION && c.status == "True")
 }
 
-fn event(type_: EventType, reason: &str, note: String) -> Event {
+pub(super) fn event(type_: EventType, reason: &str, note: String) -> Event {
     let mut note = note;
     if note.len() > MAX_NOTE {
         note = note.chars().take(MAX_NOTE / 4).collect();

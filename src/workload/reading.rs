@@ -281,7 +281,7 @@ fn of_workload(
     let object = object.as_ref();
     let groups = kind.pod_groups(object);
     let templates = accelerator::templates(&groups, &around.assigned);
-    let groups = accelerator::placed(groups, &templates);
+    let groups = accelerator::placed(groups, &templates, &around.assigned);
     let requests = requests::requests(&groups, &around.documents, namespace(object), catalogue);
     let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
     let pods_gap =

@@ -167,7 +167,7 @@ async fn a_job_is_judged_again_on_the_flavor_that_its_queue_assigned() -> Result
     // A larger flavor of the same queue would do: it is assigned anew, and then the job may start.
     assigned(&yard, Some(&large), "moves", "both", "t4").await?;
     let retried = answer(&yard, "moves").await?;
-    ensure!(retried.starts_with("Retry after 300 s: "), "{retried}");
+    ensure!(retried.starts_with("Retry after 60 s: "), "{retried}");
     ensure!(retried.contains("flavor h200 may do"), "{retried}");
     reserve(&yard, "moves", "both", "h200").await?;
     let ready = answer(&yard, "moves").await?;

@@ -46,6 +46,6 @@ impl Metrics {
     }
 
     pub(super) fn answered(&self, answer: &Answer) {
-        self.answers.get_or_create(&OfAnswer { answer: label(answer.state, answer.judged) }).inc();
+        self.answers.get_or_create(&OfAnswer { answer: label(answer.state, answer.fits.is_some()) }).inc();
     }
 }

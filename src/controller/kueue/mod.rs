@@ -15,10 +15,11 @@ mod metrics;
 mod queued;
 mod reconcile;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{ApiResource, GroupVersionKind};
 
@@ -45,8 +46,8 @@ pub(super) struct Checks {
 struct State {
     /// The served version of Kueue's API.
     version: Option<&'static str>,
-    /// Whether all admission checks are known.
-    listed: bool,
+    /// Since when all admission checks are known.
+    listed: Option<Timestamp>,
     ours: BTreeSet<String>,
 }
 
@@ -60,10 +61,16 @@ impl Checks {
         self.lock().version.map(|version| resource(version, kind, plural))
     }
 
+    /// Since when checks are answered.
+    fn since(&self) -> Option<Timestamp> {
+        self.lock().listed
+    }
+
     /// Those of these checks that are ours. None while not all are known.
-    fn ours_among(&self, names: &[String]) -> Option<Vec<String>> {
+    fn ours_among(&self, pending: &BTreeMap<String, u32>) -> Option<BTreeMap<String, u32>> {
         let state = self.lock();
-        state.listed.then(|| names.iter().filter(|name| state.ours.contains(*name)).cloned().collect())
+        let ours = pending.iter().filter(|(name, _)| state.ours.contains(*name));
+        state.listed.map(|_| ours.map(|(name, retries)| (name.clone(), *retries)).collect())
     }
 }
 
@@ -159,7 +166,7 @@ impl Sink for CheckSink {
         let mut state = self.checks.lock();
         let seen = &self.seen;
         state.ours.retain(|name| seen.contains(name));
-        state.listed = true;
+        state.listed.get_or_insert_with(Timestamp::now);
     }
 }
 
@@ -205,15 +212,15 @@ mod tests {
         let (checks, mut queue) = (Arc::new(Checks::default()), queue::queue());
         let mut sink =
             CheckSink { checks: checks.clone(), requests: queue.requests(), seen: BTreeSet::new() };
-        let names = ["memory", "budget", "gone"].map(str::to_owned);
-        let ours = || checks.ours_among(&names);
+        let pending = BTreeMap::from(["memory", "budget", "gone"].map(|name| (name.to_owned(), 0)));
+        let ours = || Some(checks.ours_among(&pending)?.into_keys().collect::<Vec<_>>());
         sink.restarted();
         sink.apply(check("memory", CONTROLLER));
         sink.apply(check("gone", CONTROLLER));
         sink.apply(check("budget", "kueue.x-k8s.io/provisioning-request"));
         assert_eq!(ours(), None, "not all are known yet");
         sink.listed();
-        assert_eq!(ours().unwrap(), ["memory", "gone"]);
+        assert_eq!(ours().unwrap(), ["gone", "memory"]);
         assert_eq!(queue.requested().len(), 2);
         sink.restarted();
         sink.apply(check("memory", CONTROLLER));

@@ -15,8 +15,10 @@ use serde_json::Value;
 /// A workload that waits for checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Queued {
-    /// The Pending checks.
-    pub(super) pending: Vec<String>,
+    /// The Pending checks, and how often the workload was tried again because of each.
+    pub(super) pending: BTreeMap<String, u32>,
+    /// Whether it has started. A check that is added to the queue later is Pending then.
+    pub(super) started: bool,
     /// The controlling owner.
     pub(super) owner: Option<Owner>,
     /// The queue of the cluster that has the quota.
@@ -41,8 +43,10 @@ pub(super) struct PodSet {
     pub(super) name: String,
     /// The flavor of each resource.
     pub(super) flavors: BTreeMap<String, String>,
-    /// The node selector of the template.
-    pub(super) selector: BTreeMap<String, String>,
+    /// The number of pods, if the queue starts fewer than the job asks for.
+    pub(super) fewer_pods: Option<u64>,
+    /// The template of the pods.
+    pub(super) template: Value,
 }
 
 impl Queued {
@@ -53,15 +57,20 @@ impl Queued {
         if !active || !holds("QuotaReserved") || holds("Evicted") || holds("Finished") {
             return None;
         }
-        let pending: Vec<String> = list(workload, "/status/admissionChecks")
+        let retries = |check: &Value| {
+            let count = check.get("retryCount").and_then(Value::as_u64).unwrap_or_default();
+            u32::try_from(count).unwrap_or(u32::MAX)
+        };
+        let pending: BTreeMap<String, u32> = list(workload, "/status/admissionChecks")
             .filter(|check| text(check, "state") == "Pending")
-            .map(|check| text(check, "name").to_owned())
+            .map(|check| (text(check, "name").to_owned(), retries(check)))
             .collect();
         let admission = workload.pointer("/status/admission").filter(|admission| admission.is_object())?;
         let sets = list(admission, "/podSetAssignments").map(|assignment| pod_set(workload, assignment));
         let reserved = condition(workload, "QuotaReserved").map(|it| text(it, "lastTransitionTime"));
         (!pending.is_empty()).then(|| Self {
             pending,
+            started: holds("Admitted"),
             owner: owner(workload),
             cluster_queue: text(admission, "clusterQueue").to_owned(),
             sets: sets.collect(),
@@ -83,10 +92,13 @@ impl Queued {
 fn pod_set(workload: &Value, assignment: &Value) -> PodSet {
     let name = text(assignment, "name");
     let set = list(workload, "/spec/podSets").find(|set| text(set, "name") == name);
+    let count = |value: &Value| value.get("count").and_then(Value::as_u64);
+    let asked = set.and_then(count);
     PodSet {
         name: name.to_owned(),
         flavors: texts(assignment.get("flavors")),
-        selector: texts(set.and_then(|set| set.pointer("/template/spec/nodeSelector"))),
+        fewer_pods: count(assignment).filter(|count| asked.is_some_and(|asked| *count < asked)),
+        template: set.and_then(|set| set.get("template")).cloned().unwrap_or_default(),
     }
 }
 
@@ -110,7 +122,8 @@ pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = 
     value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+/// The text of a field, or none.
+pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -144,7 +157,8 @@ pub(super) mod tests {
                     {"name": "worker", "count": 3, "flavors": {"cpu": "plain", "nvidia.com/gpu": "t4"}},
                 ]},
                 "admissionChecks": [
-                    {"name": "memory", "state": "Pending", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+                    {"name": "memory", "state": "Pending", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+                     "retryCount": 2},
                     {"name": "budget", "state": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"},
                 ],
             },
@@ -154,12 +168,21 @@ pub(super) mod tests {
     #[test]
     fn a_workload_with_quota_and_a_pending_check_is_read() {
         let queued = Queued::of(&waiting()).unwrap();
-        assert_eq!(queued.pending, ["memory"]);
+        assert_eq!(queued.pending, BTreeMap::from([("memory".to_owned(), 2)]));
         assert_eq!(queued.owner.as_ref().map(|owner| owner.name.as_str()), Some("a"));
         assert_eq!((queued.cluster_queue.as_str(), queued.sets.len()), ("gpus", 2));
-        assert_eq!(queued.sets[0].selector, BTreeMap::from([("zone".to_owned(), "a".to_owned())]));
+        assert_eq!(queued.sets[0].template, json!({"spec": {"nodeSelector": {"zone": "a"}}}));
+        assert!(!queued.started);
         assert_eq!(queued.accelerator_flavors(), ["a100", "t4"]);
         assert_eq!(queued.reserved, Some("2026-01-01T00:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_pods_that_the_queue_starts_are_counted_if_they_are_fewer() {
+        let mut workload = waiting();
+        *workload.pointer_mut("/status/admission/podSetAssignments/1/count").unwrap() = json!(2);
+        let queued = Queued::of(&workload).unwrap();
+        assert_eq!([queued.sets[0].fewer_pods, queued.sets[1].fewer_pods], [None, Some(2)]);
     }
 
     #[test]

@@ -1,19 +1,29 @@
 //! Reconciles admission checks and the Workloads that wait for them.
 //!
 //! A check is answered once, in the state Pending. An error of ours must not hold a job back. So what cannot be read is tried
-//! again for a minute after the quota was reserved, and then the check is Ready.
+//! again for a minute, and then the check is Ready. The minute begins when the quota was reserved. For a job that waited while no
+//! replica led, it begins with the leader.
+//!
+//! Kueue replaces the message of a check when it takes the quota back, which is at once. So the answer is also a condition of the
+//! Workload, which stays, and an event of the job if it does not start.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::api::{Patch, PatchParams};
+use kube::api::{ApiResource, Patch, PatchParams};
+use kube::runtime::events::EventType;
 use serde_json::{Value, json};
 
 use super::queued::{Owner, Queued};
 use super::{flavors, is_ours};
 use crate::admission::message;
-use crate::admission::queued::{Answer, Case};
+use crate::admission::queued::{Answer, Case, Elsewhere, State};
 use crate::api::conditions::{Finding, Holds, merge};
+use crate::cluster::Object;
 use crate::controller::history::Learned;
+use crate::controller::notices;
 use crate::controller::queue::RunEnd;
 use crate::controller::reconcile::{Error, Reconciler, Workload};
 use crate::job::Ask;
@@ -23,6 +33,9 @@ use crate::surroundings::{Assigned, Surroundings};
 
 /// The field manager of the states and conditions.
 const FIELD_MANAGER: &str = "weighbridge";
+
+/// The condition of a Workload that says whether it fits on its flavor.
+const FITS_MEMORY: &str = "weighbridge.dev/FitsMemory";
 
 /// How long a job waits for what cannot be read.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
@@ -38,13 +51,15 @@ impl Reconciler {
         else {
             return Ok(RunEnd::Done);
         };
-        let previous = check.value().pointer("/status/conditions").cloned().unwrap_or_default();
-        let previous: Vec<Condition> = serde_json::from_value(previous).unwrap_or_default();
+        let previous = conditions(&check);
+        let has_parameters = check.value().pointer("/spec/parameters").is_some_and(Value::is_object);
+        let ignored =
+            if has_parameters { "; it has no parameters, and ignores those of the check" } else { "" };
         let active = Finding {
             kind: "Active",
             holds: Holds::True,
             reason: "Active",
-            message: "weighbridge judges jobs on the flavors that they were assigned".into(),
+            message: format!("weighbridge judges jobs on the flavors that they were assigned{ignored}"),
         };
         let next = merge(&previous, vec![active], check.generation(), Timestamp::now());
         if next.iter().all(|condition| previous.contains(condition)) {
@@ -74,12 +89,13 @@ impl Reconciler {
             return Ok(RunEnd::Done);
         }
         let now = Timestamp::now();
-        let answer = match self.answer(&queued, namespace).await {
+        // Versions before v1beta2 know no pause, and count nothing.
+        let counts = resource.version != "v1beta1";
+        let retries = ours.values().copied().max().filter(|_| counts);
+        let answer = match self.answer(&queued, retries, namespace).await {
             Ok(Some(answer)) => answer,
             Ok(None) => return Ok(RunEnd::Done),
-            Err(error) if queued.reserved.is_some_and(|since| now.duration_since(since) < PATIENCE) => {
-                return Err(error);
-            }
+            Err(error) if is_patient(queued.reserved, self.checks.since(), now) => return Err(error),
             Err(error) => {
                 tracing::warn!(namespace, name, %error, "a workload of Kueue could not be judged; it is admitted");
                 Answer::not_judged(
@@ -87,22 +103,65 @@ impl Reconciler {
                 )
             }
         };
-        let state = |check: &String| state(check, &answer, now);
+        self.write(&resource, &object, &ours, &answer).await?;
+        self.metrics().kueue.answered(&answer);
+        self.tell(&queued, namespace, &answer).await;
+        Ok(RunEnd::Done)
+    }
+
+    /// Writes an answer into the status of a Workload.
+    async fn write(
+        &self,
+        resource: &ApiResource,
+        workload: &Object,
+        checks: &BTreeMap<String, u32>,
+        answer: &Answer,
+    ) -> Result<(), Error> {
+        let now = Timestamp::now();
+        let states: Vec<Value> = checks.keys().map(|check| state(check, answer, now)).collect();
+        let found = merge(&conditions(workload), vec![finding(answer)], workload.generation(), now);
+        let name = workload.name().unwrap_or_default();
         let status = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             // A workload that has changed since gives a conflict.
-            "metadata": {"name": name, "uid": object.uid(), "resourceVersion": object.resource_version()},
-            "status": {"admissionChecks": ours.iter().map(state).collect::<Vec<_>>()},
+            "metadata": {"name": name, "uid": workload.uid(), "resourceVersion": workload.resource_version()},
+            "status": {"admissionChecks": states, "conditions": found},
         });
         let manager = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch_status(name, &manager, &Patch::Apply(status)).await?;
-        self.metrics().kueue.answered(&answer);
-        Ok(RunEnd::Done)
+        let api = self.source(resource.clone(), workload.namespace());
+        Ok(api.patch_status(name, &manager, &Patch::Apply(status)).await?)
+    }
+
+    /// Records an event of a job that does not start.
+    async fn tell(&self, queued: &Queued, namespace: &str, answer: &Answer) {
+        let reason = match answer.state {
+            State::Ready => return,
+            State::Retry => "AdmissionCheckRetry",
+            State::Rejected => "AdmissionCheckRejected",
+        };
+        let Some(owner) = &queued.owner else { return };
+        let regarding = ObjectReference {
+            api_version: Some(owner.api_version.clone()),
+            kind: Some(owner.kind.clone()),
+            name: Some(owner.name.clone()),
+            namespace: Some(namespace.to_owned()),
+            uid: Some(owner.uid.clone()),
+            ..ObjectReference::default()
+        };
+        let event = notices::event(EventType::Warning, reason, answer.message.clone());
+        if let Err(error) = self.recorder.publish(&event, &regarding).await {
+            tracing::warn!(%error, reason, "could not record an event");
+        }
     }
 
     /// The answer about the owner of a Workload. None if the owner is gone.
-    async fn answer(&self, queued: &Queued, namespace: &str) -> Result<Option<Answer>, Error> {
+    async fn answer(
+        &self,
+        queued: &Queued,
+        retries: Option<u32>,
+        namespace: &str,
+    ) -> Result<Option<Answer>, Error> {
         let Some(owner) = &queued.owner else {
             let why = "the workload has no owner that controls it, so it is not judged";
             return Ok(Some(Answer::not_judged(why)));
@@ -127,7 +186,9 @@ impl Reconciler {
             subject: &subject,
             judgement: &judgement,
             flavors: &queued.accelerator_flavors(),
-            elsewhere: elsewhere.as_deref(),
+            elsewhere: elsewhere.as_ref(),
+            retries,
+            started: queued.started,
             refuses: admitted == Some(crate::api::status::Admitted::Bypass),
         })))
     }
@@ -144,7 +205,7 @@ impl Reconciler {
         queued: &Queued,
         assigned: Assigned,
         namespace: &str,
-    ) -> Result<(Judgement, Option<String>), Error> {
+    ) -> Result<(Judgement, Option<Elsewhere>), Error> {
         let (kind, object) = (workload.kind, workload.object.value().clone());
         let (around, policy) = (self.cluster.surroundings(), self.cluster.policies.current());
         let (histories, namespace) = (self.cluster.histories.clone(), namespace.to_owned());
@@ -163,13 +224,35 @@ impl Reconciler {
             let runs_out = judgement.verdict == Verdict::OutOfMemory;
             let others = if runs_out { flavors::others(&queued, &around.documents) } else { Vec::new() };
             let quick = Ask { advice: false, ..Ask::default() };
-            let does_not =
-                |(name, assigned)| (on(assigned, &quick).verdict != Verdict::OutOfMemory).then_some(name);
+            let does_not = |other: flavors::Other| {
+                (on(other.assigned, &quick).verdict != Verdict::OutOfMemory).then_some(other.elsewhere)
+            };
             let elsewhere = others.into_iter().find_map(does_not);
             (judgement, elsewhere)
         });
         judging.await.map_err(|_| Error::Judge)
     }
+}
+
+/// Whether a job waits longer for what cannot be read.
+fn is_patient(reserved: Option<Timestamp>, led: Option<Timestamp>, now: Timestamp) -> bool {
+    reserved.max(led).is_some_and(|since| now.duration_since(since) < PATIENCE)
+}
+
+/// The conditions of an object of Kueue's.
+fn conditions(object: &Object) -> Vec<Condition> {
+    let conditions = object.value().pointer("/status/conditions").cloned().unwrap_or_default();
+    serde_json::from_value(conditions).unwrap_or_default()
+}
+
+/// What an answer says of the workload's memory.
+fn finding(answer: &Answer) -> Finding {
+    let (holds, reason) = match answer.fits {
+        Some(true) => (Holds::True, Verdict::Fits.name()),
+        Some(false) => (Holds::False, Verdict::OutOfMemory.name()),
+        None => (Holds::Unknown, "NotJudged"),
+    };
+    Finding { kind: FITS_MEMORY, holds, reason, message: answer.message.clone() }
 }
 
 /// A check's state as Kueue's API has it.
@@ -184,4 +267,24 @@ fn state(check: &str, answer: &Answer, now: Timestamp) -> Value {
         fields.insert("requeueAfterSeconds".to_owned(), json!(seconds));
     }
     state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_waited_while_no_replica_led_is_tried_for_a_minute_of_the_leader() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let now = at(1_000).unwrap();
+        for (reserved, led, patient) in [
+            (at(970), at(100), true),
+            (at(930), at(100), false),
+            (at(100), at(970), true),
+            (None, at(970), true),
+            (None, None, false),
+        ] {
+            assert_eq!(is_patient(reserved, led, now), patient, "{reserved:?} {led:?}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The accelerators of the nodes that a queue has assigned.
+//! The accelerators of the nodes that a queue has assigned, and the number of pods that it starts.
 //!
 //! A queue assigns a flavor to each set of pods before the workload starts. At the start it writes the flavor's labels into
 //! the node selectors of the pods. Here the labels are in the templates before that, so that every rule reads the nodes that
@@ -6,6 +6,8 @@
 //!
 //! What these nodes tell of the accelerator is a fact. So it beats annotations of the accelerator, if the catalogue knows the
 //! type. Sets of pods may have different types. Then the one with the most memory counts, as everywhere.
+//!
+//! A queue may start fewer pods than the object asks for. Shards of the states are larger then.
 
 use std::borrow::Cow;
 
@@ -43,13 +45,17 @@ pub(in crate::workload) fn templates<'a>(
     groups.iter().map(template).collect()
 }
 
-/// The groups with these templates.
+/// The groups with these templates, and with the pods that are started.
 pub(in crate::workload) fn placed<'a>(
     groups: Vec<PodGroup<'a>>,
     templates: &'a [Cow<'_, Value>],
+    assigned: &Assigned,
 ) -> Vec<PodGroup<'a>> {
-    let pairs = groups.into_iter().zip(templates);
-    pairs.map(|(group, template)| PodGroup { template: template.as_ref(), ..group }).collect()
+    let placed = |(group, template): (PodGroup<'a>, &'a Cow<'_, Value>)| {
+        let replicas = assigned.fewer_pods(group.role).or(group.replicas);
+        PodGroup { template: template.as_ref(), replicas, ..group }
+    };
+    groups.into_iter().zip(templates).map(placed).collect()
 }
 
 /// The accelerator of the assigned nodes, if the catalogue knows it.
@@ -136,6 +142,23 @@ mod tests {
         assert_eq!(judged(&json!({}), &sets).0.as_deref(), Some("h200-141gb"));
         let sets = [("worker", "NVIDIA-H200"), ("master", "Tesla-T4")];
         assert_eq!(judged(&json!({}), &sets).0.as_deref(), Some("h200-141gb"));
+    }
+
+    #[test]
+    fn a_group_of_which_fewer_pods_start_has_these() {
+        let template = json!({});
+        let pods = |assigned: &Assigned, role: &str| {
+            let group = PodGroup { role, template: &template, path: String::new(), replicas: Some(4) };
+            let templates = templates(std::slice::from_ref(&group), assigned);
+            placed(vec![group], &templates, assigned)[0].replicas
+        };
+        let mut fewer = assigned(&[("main", "NVIDIA-H200")]);
+        assert_eq!(pods(&fewer, ""), Some(4));
+        fewer.start_fewer("main", 2);
+        assert_eq!(pods(&fewer, ""), Some(2));
+        let mut fewer = assigned(&[("master", "NVIDIA-H200"), ("worker", "NVIDIA-H200")]);
+        fewer.start_fewer("worker", 2);
+        assert_eq!([pods(&fewer, "Master"), pods(&fewer, "Worker")], [Some(4), Some(2)]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod queues;
 
 pub(super) use assigned::{placed, templates};
 pub(super) use participants::Participants;
+pub(crate) use placement::admits_labels;
 
 use std::sync::Arc;
 

@@ -69,13 +69,20 @@ pub(super) fn allowed(term: &Value) -> impl Iterator<Item = (&str, &str)> {
 
 /// Whether a pod of this template may be placed on a node, judged by labels only.
 pub(super) fn admits(template: &Value, node: &Node) -> bool {
+    admits_labels(template, &node.labels, |_| true)
+}
+
+/// Whether a pod of this template may be placed on a node with these labels, as far as labels with some keys decide.
+pub(crate) fn admits_labels(template: &Value, labels: &Labels, decides: impl Fn(&str) -> bool) -> bool {
     let selected = template.pointer("/spec/nodeSelector").and_then(Value::as_object).into_iter().flatten();
-    let selected = selected.into_iter().all(|(key, value)| node.labels.get(key) == value.as_str());
+    let mut selected = selected.into_iter().filter(|(key, _)| decides(key));
+    let decisive = |expression: &&Value| text(expression, "key").is_none_or(&decides);
+    // A term of which no expression decides holds everywhere.
+    let term_holds = |term| expressions(term).filter(decisive).all(|expression| holds(expression, labels));
     let mut terms = terms(template).peekable();
-    let term_holds = terms.peek().is_none()
-        || all_terms(template).nth(MAX_TERMS).is_some()
-        || terms.any(|term| expressions(term).all(|expression| holds(expression, &node.labels)));
-    selected && term_holds
+    let some_term_holds =
+        terms.peek().is_none() || all_terms(template).nth(MAX_TERMS).is_some() || terms.any(term_holds);
+    selected.all(|(key, value)| labels.get(key) == value.as_str()) && some_term_holds
 }
 
 fn holds(expression: &Value, labels: &Labels) -> bool {
