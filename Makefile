@@ -36,7 +36,7 @@ test-oldest: controlplane ## run the suites on a cluster that need no chart once
 # 1.30 drops them, so kubectl finds the definition changed each time).
 NOT_ON_THE_OLDEST = a_claim_that_is_created_later only_objects_that_ask_for_an_accelerator a_kind_that_is_installed_later
 
-test-neighbours: controlplane neighbours ## run what is tested beside the real programs of others (about 5 minutes)
+test-neighbours: controlplane neighbours ## run what is tested beside the real programs of others (about 8 minutes)
 	$(CARGO) test --test kubernetes -- neighbours:: --ignored
 
 test-hostile: controlplane ## attack a replica under the chart's memory limit, with a neighbour beside (about 10 minutes, as root)
@@ -110,7 +110,7 @@ fit-time: ## write the fitted part of data/time.toml, from the published runs in
 controlplane: ## build etcd, kube-apiserver and the others that the tests run against (about 10 minutes, once)
 	@tests/controlplane/build
 
-neighbours: ## build Prometheus, which stands beside weighbridge in a cluster (some minutes, once)
+neighbours: ## build Prometheus and Kueue, which stand beside weighbridge in a cluster (about 10 minutes, once)
 	@tests/controlplane/build neighbours
 
 browser: ## find a Chromium for the tests of the pages, or install Debian's

@@ -50,7 +50,7 @@ pub use guardian::Guarded;
 pub use memory::MemoryGroup;
 pub use metrics::{Metrics, got};
 pub use namespace::TestNamespace;
-pub use programs::{helm, kubeflow_crds, neighbour, repository_crds};
+pub use programs::{helm, kubeflow_crds, neighbour, neighbours_chart, repository_crds};
 pub use serve::{Among, Reach, Serve, Setup, wait_until_refused};
 pub use start::Shared;
 pub use wait::{wait_for, wait_until};

@@ -34,9 +34,18 @@ pub(super) fn program(name: &str) -> Result<PathBuf> {
 
 /// A program of `make neighbours`, such as `prometheus`.
 pub fn neighbour(name: &str) -> Result<PathBuf> {
-    let path = folder_of("neighbours")?.join("bin").join(name);
-    if !path.is_file() {
-        bail!("{} is missing; run `make neighbours` to build it (some minutes, once)", path.display());
+    of_neighbours(&format!("bin/{name}"))
+}
+
+/// The chart of a program of `make neighbours`.
+pub fn neighbours_chart(name: &str) -> Result<PathBuf> {
+    of_neighbours(&format!("charts/{name}"))
+}
+
+fn of_neighbours(path: &str) -> Result<PathBuf> {
+    let path = folder_of("neighbours")?.join(path);
+    if !path.exists() {
+        bail!("{} is missing; run `make neighbours` to build it (about 10 minutes, once)", path.display());
     }
     Ok(path)
 }
