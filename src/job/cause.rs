@@ -52,6 +52,7 @@ causes! {
     ReinforcementLearning NotCovered "reinforcement-learning" "reinforcement learning holds several models"
     RewardModel NotCovered "reward-model" "a reward model has another loss"
     OtherStage NotCovered "other-stage" "its stage trains with more than one model, or another loss"
+    OtherTrainer NotCovered "other-trainer" "its trainer is one of its own, which is not read"
     Classifier NotCovered "classifier" "a classifier has no logits of the vocabulary"
     Ranking NotCovered "ranking" "a sample holds several documents to rank"
     NotCausal NotCovered "not-causal" "it is no model of causal language"

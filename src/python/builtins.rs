@@ -46,11 +46,19 @@ impl<'a> Evaluation<'_, 'a> {
                 }
                 _ => Value::Unknown,
             },
+            // The order of a list changes nothing that is read.
+            "list" | "tuple" | "sorted" | "set" if arguments.args.len() == 1 => plain(match first() {
+                Value::Plain(list @ Json::Array(_)) => Some(list),
+                _ => None,
+            }),
             "dict" if arguments.args.is_empty() => plain(self.keywords(call, scope, depth)),
             "os.path.join" => plain(self.joined(call, scope, depth)),
-            _ => self.looked_up(call, scope, depth).unwrap_or_else(|| {
-                self.sites.get(&address(call)).map_or(Value::Unknown, |at| Value::Call(*at))
-            }),
+            _ => self
+                .looked_up(call, scope, depth)
+                .or_else(|| self.returned(call, scope, depth))
+                .unwrap_or_else(|| {
+                    self.sites.get(&address(call)).map_or(Value::Unknown, |at| Value::Call(*at))
+                }),
         }
     }
 

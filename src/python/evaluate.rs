@@ -1,6 +1,6 @@
 //! The values of expressions, as far as they follow from literals.
 //!
-//! An unknown part makes the whole unknown. A name with several values is unknown, unless all are equal. Evaluation has
+//! An unknown part makes the whole unknown. [`names`](super::names) tells which values a name has where it is used. Evaluation has
 //! a budget of steps, and a value has a largest size. When either is reached, values are unknown.
 
 use std::cell::{Cell, RefCell};
@@ -10,11 +10,13 @@ use ruff_python_ast::{
     BoolOp, Expr, ExprAttribute, ExprBoolOp, ExprCall, ExprDict, ExprSubscript, FStringPart,
     InterpolatedStringElement, Number, Operator, UnaryOp,
 };
+use ruff_text_size::TextSize;
 use serde_json::{Map, Value as Json};
 
 use super::arithmetic::{MOST_TEXT, arithmetic, bounded, compared, size, text_of, truth};
 use super::options::Declared;
-use super::scope::{Assigned, Binding, Bound, Condition, ScopeId, Scopes};
+use super::returned::Inlined;
+use super::scope::{Assigned, Binding, Bound, Condition, ScopeId, Scopes, Site};
 use super::{Assignment, Call, Derived, Given, Program, Value};
 
 /// The deepest chain of names and expressions.
@@ -38,8 +40,14 @@ pub(super) fn program(scopes: &Scopes<'_>, given: &dyn Given, steps: &mut usize)
         room: Cell::new(MOST_KEPT),
         sites: scopes.sites.iter().enumerate().map(|(at, site)| (address(site.call), at)).collect(),
         options: RefCell::new(None),
+        inlined: RefCell::new(Vec::new()),
+        names: RefCell::default(),
     };
-    let calls = scopes.sites.iter().map(|site| evaluation.call(site.call, site.scope, &site.under)).collect();
+    // All functions first: which calls there are is known, also if the steps do not reach for their arguments.
+    let functions: Vec<_> =
+        scopes.sites.iter().map(|site| evaluation.path(&site.call.func, site.scope, 0)).collect();
+    let calls =
+        scopes.sites.iter().zip(functions).map(|(site, function)| evaluation.call(site, function)).collect();
     let assigned = scopes.assigned.iter().filter_map(|assigned| evaluation.assignment(assigned)).collect();
     let fields = evaluation.fields();
     let derived = evaluation.derived();
@@ -72,13 +80,18 @@ pub(super) struct Evaluation<'e, 'a> {
     room: Cell<usize>,
     pub(super) sites: BTreeMap<*const ExprCall, usize>,
     pub(super) options: RefCell<Option<std::rc::Rc<BTreeMap<String, Declared<'a>>>>>,
+    /// The parameters of the functions whose results are being evaluated.
+    pub(super) inlined: RefCell<Vec<Inlined<'a>>>,
+    /// The values of names that were found, by the place of the use.
+    pub(super) names: RefCell<BTreeMap<TextSize, Value>>,
 }
 
 impl<'a> Evaluation<'_, 'a> {
     /// A call with the values of its arguments.
-    fn call(&self, call: &'a ExprCall, scope: ScopeId, under: &[Condition<'a>]) -> Call {
+    fn call(&self, site: &Site<'a>, function: Option<String>) -> Call {
+        let (call, scope, under) = (site.call, site.scope, &site.under);
         let mut made = Call {
-            function: self.path(&call.func, scope, 0).unwrap_or_default(),
+            function: function.unwrap_or_default(),
             positional: Vec::new(),
             named: BTreeMap::new(),
             may_have_more: false,
@@ -150,8 +163,8 @@ impl<'a> Evaluation<'_, 'a> {
             return None;
         }
         match settings {
-            Expr::Name(name) => match self.bindings(name.id.as_str(), scope).as_slice() {
-                [Binding { bound: Bound::Value(value), under, scope }]
+            Expr::Name(name) => match self.seen(name, scope).as_slice() {
+                [Binding { bound: Bound::Value(value), under, scope, .. }]
                     if self.runs(under, depth + 1) == Some(true) =>
                 {
                     self.spread(value, *scope, depth + 1)
@@ -248,7 +261,7 @@ impl<'a> Evaluation<'_, 'a> {
     }
 
     /// Whether a statement runs. `None` if that is not known.
-    fn runs(&self, under: &[Condition<'a>], depth: usize) -> Option<bool> {
+    pub(super) fn runs(&self, under: &[Condition<'a>], depth: usize) -> Option<bool> {
         let mut all = Some(true);
         for condition in under {
             match condition.test.and_then(|test| truth(&self.value(test, condition.scope, depth + 1))) {
@@ -321,7 +334,7 @@ impl<'a> Evaluation<'_, 'a> {
             }),
             Expr::BooleanLiteral(truth) => Value::Plain(truth.value.into()),
             Expr::NoneLiteral(_) => Value::Plain(Json::Null),
-            Expr::Name(name) => self.name(name.id.as_str(), scope, depth),
+            Expr::Name(name) => self.name(name, scope, depth),
             Expr::Attribute(attribute) => self.attribute(attribute, scope, depth),
             Expr::Subscript(element) => self.element(element, scope, depth),
             Expr::Call(call) => self.result(call, scope, depth),
@@ -350,7 +363,7 @@ impl<'a> Evaluation<'_, 'a> {
                 Some(false) => of(&choice.orelse),
                 None => {
                     let (one, other) = (of(&choice.body), of(&choice.orelse));
-                    if one == other { one } else { Value::Unknown }
+                    if self.are_alike(&one, &other, depth) { one } else { Value::Unknown }
                 }
             },
             _ => Value::Unknown,
@@ -451,34 +464,13 @@ impl<'a> Evaluation<'_, 'a> {
         Some(whole.into())
     }
 
-    /// The value of a name: that of its only binding, or of several that are equal.
-    fn name(&self, name: &str, scope: ScopeId, depth: usize) -> Value {
-        if name == "__name__" {
-            return Value::Plain("__main__".into());
-        }
-        let mut found: Option<Value> = None;
-        for binding in self.bindings(name, scope) {
-            let runs = self.runs(&binding.under, depth + 1);
-            if runs == Some(false) {
-                continue;
-            }
-            let value = self.bound(binding, depth);
-            if runs.is_none()
-                || value == Value::Unknown
-                || found.as_ref().is_some_and(|found| *found != value)
-            {
-                return Value::Unknown;
-            }
-            found = Some(value);
-        }
-        found.unwrap_or(Value::Unknown)
-    }
-
-    fn bound(&self, binding: &Binding<'a>, depth: usize) -> Value {
+    pub(super) fn bound(&self, binding: &Binding<'a>, depth: usize) -> Value {
         match binding.bound {
             Bound::Value(expression) => self.value(expression, binding.scope, depth + 1),
             Bound::Parameter { function, name, at, default } => {
-                self.parameter(function, name, at, default.map(|default| (default, binding.scope)), depth)
+                self.passed(function, name).unwrap_or_else(|| {
+                    self.parameter(function, name, at, default.map(|default| (default, binding.scope)), depth)
+                })
             }
             _ => Value::Unknown,
         }
@@ -497,7 +489,7 @@ impl<'a> Evaluation<'_, 'a> {
             return self.of_self(attribute, scope, depth).unwrap_or(Value::Unknown);
         }
         if let Expr::Name(owner) = &*attribute.value {
-            for binding in self.bindings(owner.id.as_str(), scope) {
+            for binding in self.seen(owner, scope) {
                 match binding.bound {
                     Bound::Class(class) => return self.member(class, name, depth),
                     Bound::Value(Expr::Call(call)) | Bound::Part(Expr::Call(call)) => {

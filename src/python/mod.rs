@@ -15,8 +15,10 @@ mod arithmetic;
 mod builtins;
 mod depth;
 mod evaluate;
+mod names;
 mod options;
 mod parameters;
+mod returned;
 mod scope;
 #[cfg(test)]
 mod tests;

@@ -111,7 +111,7 @@ impl<'a> Evaluation<'_, 'a> {
             else {
                 return None;
             };
-            let bindings = self.bindings(owner.id.as_str(), site.scope);
+            let bindings = self.seen(owner, site.scope);
             let [binding] = bindings.as_slice() else { return None };
             let (Bound::Value(Expr::Call(call)) | Bound::Part(Expr::Call(call))) = binding.bound else {
                 return None;

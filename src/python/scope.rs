@@ -8,6 +8,7 @@ use ruff_python_ast::{
     ExceptHandler, Expr, ExprCall, Identifier, Parameters, Stmt, StmtClassDef, StmtFunctionDef, StmtIf,
     StmtImport, StmtImportFrom, StmtTry, StmtWith,
 };
+use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use super::MOST_CALLS;
 
@@ -35,8 +36,8 @@ pub(super) enum Bound<'a> {
     Parameter { function: &'a str, name: &'a str, at: usize, default: Option<&'a Expr> },
     /// A class with this scope.
     Class(ScopeId),
-    /// A function.
-    Function,
+    /// A function with this scope.
+    Function(ScopeId),
     /// A module, or a name in one: its dotted path.
     Import(&'a str, Option<&'a str>),
     /// A part of a call's result: `one, other = parse()`.
@@ -52,6 +53,21 @@ pub(super) struct Binding<'a> {
     pub(super) under: Rc<[Condition<'a>]>,
     /// The scope of the expression.
     pub(super) scope: ScopeId,
+    /// Where it is in the text.
+    pub(super) place: Place,
+    /// Whether the code of another scope binds the name: `global name`.
+    pub(super) from_elsewhere: bool,
+}
+
+/// A place in the text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// The place behind which the name is bound.
+    pub(super) at: TextSize,
+    /// The statements among which it is: whatever of them is behind it runs after it.
+    pub(super) block: TextRange,
+    /// The bodies around it that may end before it, or not be entered: those of loops and of `try`.
+    pub(super) may_end_before: Rc<[TextRange]>,
 }
 
 /// A call in the text.
@@ -74,6 +90,10 @@ pub(super) struct Scope<'a> {
     /// The classes that this class is derived from.
     pub(super) bases: &'a [Expr],
     pub(super) names: BTreeMap<&'a str, Vec<Binding<'a>>>,
+    /// What the function returns, in the order of the text. Without a value it is `None`.
+    pub(super) returns: Vec<(Option<&'a Expr>, Rc<[Condition<'a>]>)>,
+    /// The loops.
+    pub(super) loops: Vec<TextRange>,
     global: BTreeSet<&'a str>,
 }
 
@@ -90,6 +110,8 @@ pub(super) struct Scopes<'a> {
     pub(super) sets_again: BTreeSet<&'a str>,
     /// Attributes that are set to an expression: `recipe.trainer.devices = 8`.
     pub(super) assigned: Vec<Assigned<'a>>,
+    /// The place of the statement that is read.
+    place: Place,
 }
 
 /// A statement that sets an attribute.
@@ -113,8 +135,37 @@ impl<'a> Scopes<'a> {
     }
 
     fn statements(&mut self, body: &'a [Stmt], scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        let (Some(first), Some(last)) = (body.first(), body.last()) else { return };
+        let block = TextRange::new(first.start(), last.end());
+        let around = std::mem::replace(&mut self.place.block, block);
         for statement in body {
+            // What a statement binds is bound at its end. Statements within it have their own.
+            self.place.at = if is_simple(statement) { statement.end() } else { statement.start() };
             self.statement(statement, scope, under);
+        }
+        self.place.block = around;
+    }
+
+    /// Reads statements that may end before their end, or not run at all.
+    fn interrupted(&mut self, body: &'a [Stmt], scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        let (Some(first), Some(last)) = (body.first(), body.last()) else { return };
+        let around = self.place.may_end_before.clone();
+        let range = TextRange::new(first.start(), last.end());
+        if around.len() < MOST_CONDITIONS {
+            self.place.may_end_before = around.iter().copied().chain([range]).collect();
+        }
+        self.statements(body, scope, under);
+        self.place.may_end_before = around;
+    }
+
+    /// Notes a loop.
+    fn repeats(&mut self, range: TextRange, scope: ScopeId) {
+        let Some(scope) = self.all.get_mut(scope) else { return };
+        let full = scope.loops.len() >= MOST_CONDITIONS;
+        match scope.loops.last_mut() {
+            // Two loops as one: more may run after a use.
+            Some(last) if full => *last = last.cover(range),
+            _ => scope.loops.push(range),
         }
     }
 
@@ -128,13 +179,16 @@ impl<'a> Scopes<'a> {
             Stmt::With(with) => self.with(with, scope, under),
             Stmt::For(each) => {
                 self.expression(&each.iter, scope, under);
+                self.place.at = each.iter.end();
                 self.bind(&each.target, Bound::Opaque, scope, under);
-                self.statements(&each.body, scope, under);
+                self.repeats(each.range(), scope);
+                self.interrupted(&each.body, scope, under);
                 self.statements(&each.orelse, scope, &maybe());
             }
             Stmt::While(repeat) => {
                 self.expression(&repeat.test, scope, under);
-                self.statements(&repeat.body, scope, under);
+                self.repeats(repeat.range(), scope);
+                self.interrupted(&repeat.body, scope, under);
                 self.statements(&repeat.orelse, scope, &maybe());
             }
             Stmt::Match(choice) => {
@@ -165,6 +219,12 @@ impl<'a> Scopes<'a> {
                     scope.global.extend(names);
                 }
             }
+            Stmt::Return(returned) => {
+                returned.value.iter().for_each(|value| self.expression(value, scope, under));
+                if let Some(scope) = self.all.get_mut(scope) {
+                    scope.returns.push((returned.value.as_deref(), under.clone()));
+                }
+            }
             Stmt::Delete(deleted) => {
                 deleted.targets.iter().for_each(|target| self.bind(target, Bound::Opaque, scope, under));
             }
@@ -178,6 +238,7 @@ impl<'a> Scopes<'a> {
     fn with(&mut self, with: &'a StmtWith, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
         for item in &with.items {
             self.expression(&item.context_expr, scope, under);
+            self.place.at = item.context_expr.end();
             if let Some(name) = &item.optional_vars {
                 self.bind(name, Bound::Opaque, scope, under);
             }
@@ -205,10 +266,13 @@ impl<'a> Scopes<'a> {
 
     fn function(&mut self, function: &'a StmtFunctionDef, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
         let name = function.name.as_str();
-        self.bind_name(name, Bound::Function, scope, under);
         let own = self.enter(Scope { parent: Some(scope), function: Some(name), ..Scope::default() });
+        self.bind_name(name, Bound::Function(own), scope, under);
+        let place = Place { at: function.start(), block: function.range(), ..Place::default() };
+        let around = std::mem::replace(&mut self.place, place);
         self.parameters(&function.parameters, name, own, scope, under);
         self.statements(&function.body, own, under);
+        self.place = around;
     }
 
     fn parameters(
@@ -226,6 +290,8 @@ impl<'a> Scopes<'a> {
                 bound: Bound::Parameter { function, name, at, default },
                 under: under.clone(),
                 scope: around,
+                place: self.place.clone(),
+                from_elsewhere: false,
             };
             if let Some(scope) = self.all.get_mut(own) {
                 scope.names.entry(name).or_default().push(binding);
@@ -253,7 +319,9 @@ impl<'a> Scopes<'a> {
         let own =
             self.enter(Scope { parent: Some(scope), class: Some(name), is_data, bases, ..Scope::default() });
         self.bind_name(name, Bound::Class(own), scope, under);
+        let around = std::mem::take(&mut self.place);
         self.statements(&class.body, own, under);
+        self.place = around;
     }
 
     fn decision(&mut self, decision: &'a StmtIf, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
@@ -275,7 +343,7 @@ impl<'a> Scopes<'a> {
 
     fn attempt(&mut self, attempt: &'a StmtTry, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
         let maybe = more(under, Condition { test: None, scope, truth: true });
-        self.statements(&attempt.body, scope, under);
+        self.interrupted(&attempt.body, scope, under);
         for ExceptHandler::ExceptHandler(handler) in &attempt.handlers {
             self.statements(&handler.body, scope, &maybe);
         }
@@ -344,7 +412,8 @@ impl<'a> Scopes<'a> {
 
     fn bind_name(&mut self, name: &'a str, bound: Bound<'a>, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
         let own = self.all.get(scope).is_none_or(|scope| !scope.global.contains(name));
-        let binding = Binding { bound, under: under.clone(), scope };
+        let (place, from_elsewhere) = (self.place.clone(), !own);
+        let binding = Binding { bound, under: under.clone(), scope, place, from_elsewhere };
         if let Some(scope) = self.all.get_mut(if own { scope } else { 0 }) {
             scope.names.entry(name).or_default().push(binding);
         }
@@ -353,6 +422,21 @@ impl<'a> Scopes<'a> {
     fn expression(&mut self, expression: &'a Expr, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
         Expressions { scopes: self, scope, under }.visit_expr(expression);
     }
+}
+
+/// Whether no other statement is within a statement.
+fn is_simple(statement: &Stmt) -> bool {
+    !matches!(
+        statement,
+        Stmt::FunctionDef(_)
+            | Stmt::ClassDef(_)
+            | Stmt::If(_)
+            | Stmt::Try(_)
+            | Stmt::With(_)
+            | Stmt::For(_)
+            | Stmt::While(_)
+            | Stmt::Match(_)
+    )
 }
 
 /// These conditions and one more. If they are too many, nothing tells whether the statement runs.

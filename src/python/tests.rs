@@ -74,7 +74,7 @@ f(*rest, **settings)
 }
 
 #[test]
-fn a_name_is_known_if_all_its_values_are_equal() {
+fn a_name_has_the_values_that_it_may_have_where_it_is_used() {
     let text = "
 a = 1
 b = 1
@@ -101,9 +101,53 @@ inner(0)
 f(a, k)
 ";
     insta::assert_snapshot!(plainly(text), @"
-    1, ?, ?, ?, 5, 6, ?, ?, ?
+    1, 2, ?, ?, 5, 6, ?, ?, 1
     1, ?
     ");
+}
+
+#[test]
+fn a_binding_hides_those_before_it_if_it_surely_runs() {
+    for (text, seen) in [
+        ("c = AutoConfig(a)\nc = LoraConfig(8)\nf(c)", "LoraConfig()"),
+        ("c = AutoConfig(a)\nf(c)\nc = LoraConfig(8)", "AutoConfig()"),
+        ("a = 1\nif unknown:\n    a = 2\nf(a)", "?"),
+        ("a = 1\nif True:\n    a = 2\nf(a)", "2"),
+        ("a = 1\nif unknown:\n    a = 2\n    f(a)", "2"),
+        ("a = 1\ntry:\n    import b\n    a = 2\nexcept ImportError:\n    pass\nf(a)", "?"),
+        ("for n in b:\n    f(a)\n    a = 2\na = 1", "?"),
+        ("a = 1\nfor n in b:\n    f(a)\n    a = 2", "?"),
+        ("a = 1\nfor n in b:\n    a = 2\nf(a)", "?"),
+        ("a = 1\ndef g():\n    global a\n    a = 2\na = 3\ng()\nf(a)", "?"),
+        ("try:\n    c = L(r=8)\nexcept ValueError:\n    c = L(r=8)\nf(c)", "L()"),
+        ("try:\n    c = L(r=8)\nexcept ValueError:\n    c = L(r=9)\nf(c)", "?"),
+        ("f('flash_attention_2' if unknown else 'sdpa')", "\"flash_attention_2\""),
+        ("f('flash_attention_2' if unknown else 'eager')", "?"),
+    ] {
+        assert_eq!(
+            plainly(text).lines().next().map(|line| line.trim_end_matches("  (perhaps)")),
+            Some(seen),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_function_of_the_program_gives_what_it_returns() {
+    let env = "def env(name, default):\n    raw = os.environ.get(name, '')\n    if raw == '':\n        return default\n    return raw\n";
+    let text = &format!("import os\n{env}f(env('A', 'a'), env('B', 2), env(default=1, name='C'), env(*x))\n");
+    let given = Started {
+        variables: [("A", Passed::Text("b".into())), ("C", Passed::Unknown)].into(),
+        ..Started::default()
+    };
+    assert_eq!(seen(text, &given), "\"b\", 2, env(), env()\n");
+    for (text, seen) in [
+        ("def g(a): return g(a)\nf(g(1))", "g()"),
+        ("def g(a):\n    if unknown: return 1\n    return 2\nf(g(1))", "g()"),
+        ("A = ('q', 'v')\nf(list(A))", "[\"q\",\"v\"]"),
+    ] {
+        assert_eq!(plainly(text).lines().next(), Some(seen), "{text}");
+    }
 }
 
 #[test]

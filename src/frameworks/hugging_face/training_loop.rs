@@ -17,7 +17,7 @@
 
 use serde_json::Value as Json;
 
-use super::script::{loads_classifier, loads_model};
+use super::script::{self, loads_classifier, loads_model};
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
 use crate::frameworks::reading::claims::Claims;
@@ -51,8 +51,9 @@ pub(super) fn is_in(program: &Program) -> bool {
     calls(|call| call.name() == "backward")
         && calls(|call| optimizer(call).is_some())
         && calls(|call| {
+            let made = script::is_made(call);
             let loads = matches!(call.name(), "from_pretrained" | "from_config");
-            loads && (call.function.contains("Model") || loads_model(call) || loads_classifier(call))
+            made || loads && (call.function.contains("Model") || loads_model(call) || loads_classifier(call))
         })
 }
 

@@ -6,7 +6,7 @@
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
-use crate::frameworks::reading::config;
+use crate::frameworks::reading::config::{self, Config};
 use crate::job::{TrainingJob, field};
 use crate::model;
 use crate::printable::printable;
@@ -25,6 +25,11 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let is_file = config::is_config(&name);
     let path = if is_file { name } else { format!("{}/config.json", name.trim_end_matches('/')) };
     let Some(config) = launch.files.meant(&path).and_then(|file| config::of(file, claims)) else { return };
+    of(&config, claims);
+}
+
+/// Claims the dimensions of a configuration.
+pub(crate) fn of(config: &Config, claims: &mut Claims) {
     // Keys that are not read say nothing about the training.
     config
         .asked

@@ -13,9 +13,10 @@ use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::ReadFile;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::model_config;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings as Places};
 use crate::frameworks::{own, unsloth};
-use crate::job::{Cause, Framework, Loss, Method, OpenField, Precision, Recompute, Sharding, Source, field};
+use crate::job::{Framework, Loss, Method, OpenField, Precision, Recompute, Sharding, Source, field};
 
 /// Dimensions that `from_pretrained` changes in a model's configuration.
 const CHANGED: Table = &[&flag(&["num_hidden_layers"], field::model::LAYERS, Takes::Number)];
@@ -38,6 +39,9 @@ pub(in super::super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) 
         claims.file(field::FRAMEWORK, Framework::HuggingFace, source, "Trainer");
     }
     settings::read(FLAGS, &places, claims);
+    if let Some(config) = &said.model {
+        model_config::of(config, claims);
+    }
     training_arguments::lengths(&places, claims);
     settings::read(CHANGED, &places, claims);
     method(said, &places, claims);
@@ -192,7 +196,7 @@ fn of_a_trainer(launch: &Launch, said: &Said, places: &Places<'_>, claims: &mut 
         claims.file(field::OBJECTIVE, objective, &said.settings.source, "Trainer");
         objective::roles(objective, objective::TRL, places, claims);
     }
-    claims.beyond = claims.beyond.or(said.other_trainer.then_some(Cause::OtherStage));
+    claims.beyond = claims.beyond.or(said.other_trainer);
 }
 
 /// The format of the computation. Programs ask the device which of the two 16-bit formats it has.

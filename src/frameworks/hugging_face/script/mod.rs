@@ -7,6 +7,7 @@
 //! | `TrainingArguments(…)`, `SFTConfig(…)` and the other configurations of TRL | the keyword arguments, under their names |
 //! | `AutoModelForCausalLM.from_pretrained("id", …)`, `FastLanguageModel.from_pretrained(…)` | the model, its format, its bits, the attention's kernel, Unsloth's length |
 //! | `AutoModelForSequenceClassification.from_pretrained("id")`, and for tokens, answers and choices | the same, and the objective: classification |
+//! | `Qwen3ForCausalLM(Qwen3Config(…))` and `from_config` of such a configuration | a model of its own ([`new_model`]) |
 //! | `BitsAndBytesConfig(…)`, if a model is loaded with it | the bits |
 //! | `LoraConfig(…)`, `FastLanguageModel.get_peft_model(model, …)` | adapters, their rank and layers |
 //! | `SFTTrainer(…)`, `Trainer(…)` | the model by name, its bits, the adapters, the length and the packing of TRL before 0.13 |
@@ -30,6 +31,7 @@
 
 mod calls;
 mod claims;
+mod new_model;
 mod packages;
 mod trained;
 
@@ -38,13 +40,14 @@ use serde_json::{Map, Value as Json};
 use self::calls::{CallSettings, loads_unsloth};
 pub(super) use self::calls::{loads_classifier, loads_model};
 pub(super) use self::claims::read;
+pub(super) use self::new_model::is_made;
 use self::packages::has_own_modules;
 use self::trained::{Trained, made};
 use super::{departures, lightning, training_loop};
 use crate::command::Launch;
 use crate::frameworks::reading::config::{Config, unknown};
 use crate::job::{Cause, Objective};
-use crate::python::{Program, Value};
+use crate::python::{Call, Program, Value};
 
 /// What a program says, as settings.
 pub(super) struct Said {
@@ -52,10 +55,12 @@ pub(super) struct Said {
     pub(super) settings: Config,
     /// The options that it declares, with their defaults.
     pub(super) declared: Config,
+    /// The configuration of the model, if the program writes it.
+    pub(super) model: Option<Config>,
     /// The objective, if it is not the next token's alone.
     pub(super) objective: Option<Objective>,
-    /// Whether its trainer has an objective that is not read.
-    pub(super) other_trainer: bool,
+    /// Why its trainer is not covered.
+    pub(super) other_trainer: Option<Cause>,
     /// Whether its trainer computes a loss of its own.
     pub(super) has_own_loss: bool,
     /// Whether Ray starts a process for each device.
@@ -81,7 +86,7 @@ pub(super) struct Said {
 impl Said {
     /// Whether its text alone tells the model.
     fn names_its_model(&self) -> bool {
-        self.settings.tree.get("model_name_or_path").is_some_and(Json::is_string)
+        self.model.is_some() || self.settings.tree.get("model_name_or_path").is_some_and(Json::is_string)
     }
 
     /// The settings whose values are unknown, and the others.
@@ -115,10 +120,20 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
         is_loop: trained.is_loop(),
         settings: Config::new(script.source.clone(), Json::Object(settings)),
         declared: Config::new(script.source.clone(), Json::Object(declared(program))),
-        other_trainer: trained.has_other_objective(),
+        model: new_model(program).map(|tree| Config::new(script.source.clone(), tree)),
+        other_trainer: trained.why_not_covered(),
         has_own_loss: trained.has_own_loss,
         objective: objective.filter(|objective| *objective != Objective::Supervised),
     })
+}
+
+/// The configuration of the only model that the program makes, if it loads none.
+fn new_model(program: &Program) -> Option<Json> {
+    let makes = |call: &&Call| is_made(call) || call.name() == "from_config";
+    let mut models = made(program).filter(makes);
+    let model = models.next().filter(|_| models.next().is_none())?;
+    let loads = made(program).any(|call| loads_model(call) || loads_classifier(call));
+    new_model::of(model, program).filter(|_| !loads)
 }
 
 /// Whether the model that a program trains is a classifier. Beside another model, and in reinforcement learning, a

@@ -1,7 +1,7 @@
 //! What trains in a program: a trainer of Transformers, TRL or Lightning, or a loop of the program's own.
 
 use super::super::{lightning, objective, training_loop};
-use crate::job::Objective;
+use crate::job::{Cause, Objective};
 use crate::python::{Call, Program};
 
 /// Transformers' own trainers, without the word `Trainer`, and what people call classes derived from them. The last is of
@@ -13,9 +13,10 @@ const OTHER_LOSSES: &[&str] = &["distil", "kd", "teacher", "contrast", "ppo", "g
 const OTHER_MODELS: &[&str] = &["teacher", "ref_model", "reference", "reward", "critic"];
 /// The most classes that are followed to the first one.
 const MOST_BASES: usize = 8;
-/// Trainers of Ray Train 2: they start a function on each worker, and train nothing themselves.
-const RAY_TRAINERS: &[&str] =
-    &["TorchTrainer", "DataParallelTrainer", "LightningTrainer", "AccelerateTrainer"];
+/// Trainers of Ray Train 2, which start a function on each worker, and of dlrover, which counts the steps of a loop. They train
+/// nothing themselves.
+const HELPERS: &[&str] =
+    &["ElasticTrainer", "TorchTrainer", "DataParallelTrainer", "LightningTrainer", "AccelerateTrainer"];
 
 /// What trains in a program.
 pub(super) struct Trained<'p> {
@@ -73,11 +74,15 @@ impl<'p> Trained<'p> {
         self.named_objective().is_some()
     }
 
-    /// Whether the trainer's objective is not read: its name is not known, or says another loss, or it is given another model.
-    pub(super) fn has_other_objective(&self) -> bool {
-        let other_loss = || self.names.iter().any(|name| contains(name, OTHER_LOSSES));
+    /// Why the trainer is not covered: its name says another loss, or it is given another model, or its name is not known.
+    pub(super) fn why_not_covered(&self) -> Option<Cause> {
+        let other_loss = self.names.iter().any(|name| contains(name, OTHER_LOSSES));
         let is_known = self.names.last().is_none_or(|name| OWN_TRAINERS.contains(name));
-        self.named_objective().is_none() && (!is_known || other_loss() || self.has_other_model)
+        match self.named_objective() {
+            Some(_) => None,
+            None if other_loss || self.has_other_model => Some(Cause::OtherStage),
+            None => (!is_known).then_some(Cause::OtherTrainer),
+        }
     }
 
     /// The objective in the name of the trainer, or of a class that it is derived from.
@@ -123,7 +128,7 @@ pub(super) fn made(program: &Program) -> impl DoubleEndedIterator<Item = &Call> 
 fn is_trainer(name: &str) -> bool {
     name.ends_with("Trainer")
         && name.starts_with(|c: char| c.is_ascii_uppercase())
-        && !RAY_TRAINERS.contains(&name)
+        && !HELPERS.contains(&name)
 }
 
 /// Whether Ray defines what is called.
