@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `{{workflow.parameters.NAME}}` has the value of the workflow's argument. `{{inputs.parameters.NAME}}` has the value that
-//! the first step or task gives which calls the template, or the default of the template's input. Any other placeholder
-//! is unknown.
+//! the first step or task gives which calls the template, or the default of the template's input. A text that a caller gives
+//! may have placeholders, too. Any other placeholder is unknown, and so is an expression: `{{=sprig.lower(name)}}`.
 //! Source: argoproj/argo-workflows pkg/apis/workflow/v1alpha1 `workflow_types.go`.
 
 use serde_json::{Map, Value, json};
@@ -133,17 +133,21 @@ fn filled(text: &str, workflow: &Value, template: &Value) -> String {
         }
         let name = placeholder.strip_prefix("inputs.parameters.")?;
         let given = callers(workflow, template).find_map(|step| value_of(step.pointer(ARGUMENTS), name));
-        // A caller passes on an argument of the workflow.
-        let passed_on = |given: String| {
-            let inner = given.trim().strip_prefix("{{").and_then(|inner| inner.strip_suffix("}}"));
-            match inner.map(str::trim).map(|inner| inner.strip_prefix("workflow.parameters.")) {
-                None => Some(given),
-                Some(Some(name)) => value_of(workflow.pointer(ARGUMENTS), name),
-                Some(None) => None,
-            }
+        // A caller passes on arguments of the workflow.
+        let of_workflow = |placeholder: &str| {
+            value_of(workflow.pointer(ARGUMENTS), placeholder.strip_prefix("workflow.parameters.")?)
+        };
+        let passed_on = |given: String| match next_placeholder(given.trim()) {
+            Some(("", placeholder, "")) => of_workflow(placeholder),
+            _ => Some(replaced(&given, &of_workflow)),
         };
         given.and_then(passed_on).or_else(|| value_of(template.pointer("/inputs/parameters"), name))
     };
+    replaced(text, &known)
+}
+
+/// A text with the known values of its placeholders.
+fn replaced(text: &str, known: &impl Fn(&str) -> Option<String>) -> String {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, placeholder, after)) = next_placeholder(rest) {
@@ -232,6 +236,22 @@ mod tests {
             created(&workflow),
             [json!({"kind": "Job", "metadata": {"name": "neox", "of": "$(workflow.name)"}})]
         );
+    }
+
+    #[test]
+    fn a_step_passes_a_text_with_arguments_and_expressions_on() {
+        let step = json!({"template": "t", "arguments": {"parameters": [
+            {"name": "options", "value": "--model {{workflow.parameters.name}} --data {{=sprig.lower('A', x)}}.tokens"},
+        ]}});
+        let workflow = json!({"spec": {
+            "arguments": {"parameters": [{"name": "name", "value": "neox"}]},
+            "templates": [
+                {"name": "main", "steps": [[step]]},
+                {"name": "t", "container": {"args": ["train.py {{inputs.parameters.options}}"]}},
+            ],
+        }});
+        let args = json!(["train.py --model neox --data $(_sprig.lower__A___x_).tokens"]);
+        assert_eq!(pods(&workflow), [json!({"metadata": {}, "spec": {"containers": [{ "args": args }]}})]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::command::launchers;
 use crate::command::options::{Options, plain};
-use crate::command::wrappers::assignment;
+use crate::command::wrappers::{assignment, starts_with};
 use crate::command::{Word, basename};
 
 /// The shells.
@@ -14,6 +14,20 @@ pub(crate) const SHELL_WORDS: &[&str] =
     &["rcfile", "init-file", "login", "noprofile", "norc", "noediting", "posix", "restricted", "verbose"];
 /// Options of Python that take a value.
 pub(crate) const PYTHON: Options = Options::these("W X check-hash-based-pycs");
+
+/// Programs that run a Python file or, behind `-m`, a module within themselves: the words that start each, and its options that take
+/// a value. Source: `coverage/cmdline.py` of coverage 7.
+const PYTHON_RUNNERS: &[(&[&str], Options)] = &[(
+    &["coverage", "run"],
+    Options::these("concurrency context data-file include omit save-signal source rcfile debug"),
+)];
+
+/// The options of the program that runs Python within itself, and the words behind its name. None for other programs.
+pub(crate) fn runs_python(words: &[Word]) -> Option<(&'static Options, &[Word])> {
+    let runs = |(head, _): &&(&[&str], Options)| starts_with(words, head.iter().copied());
+    let (head, options) = PYTHON_RUNNERS.iter().find(runs)?;
+    Some((options, words.get(head.len()..)?))
+}
 
 /// Programs that prepare, look or wait. They are not part of a training.
 const AUXILIARY: &str = ": [ test true false echo printf cat tee ls cp mv rm ln mkdir chmod chown touch sleep tail \
@@ -42,6 +56,26 @@ pub(crate) fn passed_on(own: &[Word]) -> Vec<(String, Word)> {
         _ => None,
     });
     behind.collect()
+}
+
+/// The program that a word looks up, as the script writes it: `$(which swift)`, `$(command -v torchrun)`.
+fn looked_up(word: &str) -> Option<&str> {
+    let bracketed = || word.strip_prefix("$(")?.strip_suffix(')');
+    let inner = bracketed().or_else(|| word.strip_prefix('`')?.strip_suffix('`'))?;
+    let words: Vec<&str> =
+        inner.split_ascii_whitespace().filter(|word| *word != "2>/dev/null").take(4).collect();
+    let name = match words.as_slice() {
+        ["which", name] | ["command", "-v", name] | ["type", "-p" | "-P", name] => *name,
+        _ => return None,
+    };
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    (name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_part)).then_some(name)
+}
+
+/// The word, or the name of the program that it looks up. Only the folder of that program is not known.
+pub(crate) fn found(word: Word) -> Word {
+    let name = if word.known { None } else { looked_up(&word.text) };
+    name.map(Word::known).unwrap_or(word)
 }
 
 /// Where a command begins in the arguments of an unknown program: at their start, or after `--`.

@@ -9,9 +9,9 @@ use crate::command::downloads::Downloads;
 use crate::command::files::{File, Files, absolute};
 use crate::command::known;
 use crate::command::launchers::{self, Grammar, Starts};
-use crate::command::options::{has_ending, plain};
+use crate::command::options::{Options, has_ending, plain};
 use crate::command::programs::{
-    PYTHON, SHELL, SHELL_WORDS, SHELLS, inner_command, is_auxiliary, is_python, passed_on,
+    PYTHON, SHELL, SHELL_WORDS, SHELLS, inner_command, is_auxiliary, is_python, passed_on, runs_python,
 };
 use crate::command::wrappers;
 use crate::command::{
@@ -246,7 +246,10 @@ impl<'p> Run<'p> {
             return self.launcher(launcher, words.get(length..).unwrap_or_default(), start);
         }
         if is_python(name) {
-            return self.python(rest, start);
+            return self.python(&PYTHON, rest, start);
+        }
+        if let Some((options, rest)) = runs_python(words) {
+            return self.python(options, rest, start);
         }
         if SHELLS.contains(&name) {
             return self.shell(rest, start);
@@ -258,8 +261,10 @@ impl<'p> Run<'p> {
         if has_ending(name, "py") {
             return self.script(head, rest, start);
         }
-        let file = self.files.get(&absolute(start.directory.as_deref(), &head.text)).cloned();
-        if let Some(file) = file {
+        let is_script = head.text.contains('/') || has_ending(name, "sh");
+        if let Some(file) =
+            self.shell_file(&head.text, start).filter(|_| is_script || start.directory.is_some())
+        {
             let first = file.text.lines().next().unwrap_or_default();
             if first.starts_with("#!") && first.contains("python") {
                 return self.found(Target::Script(head.text.clone()), rest, start);
@@ -345,7 +350,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    fn python(&mut self, words: &[Word], start: &Start<'_>) {
+    fn python(&mut self, options: &Options, words: &[Word], start: &Start<'_>) {
         let mut at = 0;
         while let Some(word) = words.get(at) {
             let rest = words.get(at + 1..).unwrap_or_default();
@@ -361,7 +366,7 @@ impl<'p> Run<'p> {
                     return self.code(code, rest.get(1..).unwrap_or_default(), start);
                 }
                 "-" => return self.code(start.input.clone(), rest, start),
-                _ => match PYTHON.width(word) {
+                _ => match options.width(word) {
                     Some(width) => at += width,
                     None => return self.script(word, rest, start),
                 },
@@ -384,8 +389,17 @@ impl<'p> Run<'p> {
         let name = basename(&file.text);
         match launchers::of_script(name) {
             Some(launcher) => self.launcher(launcher, words, start),
-            None if file.known => self.found(Target::Script(file.text.clone()), words, start),
-            None => self.found(Target::Unknown, words, start),
+            None if !file.known => self.found(Target::Unknown, words, start),
+            None if !has_ending(name, "py") && self.files.meant(&file.text).is_none() => {
+                // `torchrun $(which swift) sft`: the script that pip installs for a program.
+                let whole = [&[Word::known(name)], words].concat();
+                let (target, width) = match known::of_several_words(&whole) {
+                    Some((program, width)) => (Target::Program(program.to_owned()), width),
+                    None => (Target::Script(file.text.clone()), 1),
+                };
+                self.found(target, whole.get(width..).unwrap_or_default(), start);
+            }
+            None => self.found(Target::Script(file.text.clone()), words, start),
         }
     }
 
@@ -416,7 +430,7 @@ impl<'p> Run<'p> {
     }
 
     fn shell_script(&mut self, file: &Word, rest: &[Word], start: &Start<'_>) {
-        let known = self.files.get(&absolute(start.directory.as_deref(), &file.text)).cloned();
+        let known = self.shell_file(&file.text, start);
         match known.filter(|_| file.known) {
             Some(known) => self.known_script(&file.text, &known, rest, start),
             // `bash torchrun …` is not a shell script.
@@ -426,6 +440,15 @@ impl<'p> Run<'p> {
                 self.found(Target::Unknown, rest, start);
             }
         }
+    }
+
+    /// The script at a path. In a working directory that is not known, it is the only file whose path ends so.
+    fn shell_file(&self, path: &str, start: &Start<'_>) -> Option<File> {
+        let file = match &start.directory {
+            Some(directory) => self.files.get(&absolute(Some(directory), path)),
+            None => self.files.meant(path),
+        };
+        file.cloned()
     }
 
     /// A known script. If only a branch writes it, the programs that it starts are uncertain.

@@ -70,6 +70,15 @@ impl Text {
         }
     }
 
+    /// The text with a line end for each `\n` that it writes.
+    pub(crate) fn with_line_ends(self) -> Self {
+        let pieces = self.pieces.into_iter().map(|piece| match piece {
+            Piece::Known(text) => Piece::Known(text.replace("\\n", "\n")),
+            unknown @ Piece::Unknown(_) => unknown,
+        });
+        Self { pieces: pieces.collect() }
+    }
+
     /// Whether no part of it is known.
     pub(crate) fn is_unknown(&self) -> bool {
         !self.pieces.is_empty() && self.pieces.iter().all(|piece| matches!(piece, Piece::Unknown(_)))

@@ -131,6 +131,14 @@ pub(crate) fn printed(words: &[Text], input: Option<&Text>) -> Option<Text> {
                 }
                 text.append(word);
             }
+            // `sh` reads `\n` as a line end, and bash behind `-e`. A text of one line is meant so.
+            let reads = rest
+                .first()
+                .and_then(Text::as_known)
+                .is_some_and(|word| matches!(word, "-e" | "-en" | "-ne"));
+            if reads || !text.shown().contains('\n') {
+                text = text.with_line_ends();
+            }
             text.push("\n");
             Some(text)
         }

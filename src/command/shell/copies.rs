@@ -1,5 +1,6 @@
 //! Commands that print and write files without a redirection: `cat FILE`, `tee FILE`, `cp`, `mv` and `ln`.
 
+use crate::command::options::has_ending;
 use crate::command::shell::variables::State;
 use crate::command::shell::{Shell, builtins};
 use crate::command::text::Text;
@@ -41,9 +42,17 @@ impl Shell<'_, '_, '_> {
         }
     }
 
-    /// Writes text into a file.
+    /// Writes text into a file. Of a path with an unknown folder, the end may still tell the file: `$HF_HOME/accelerate/a.yaml`.
     pub(crate) fn keep(&mut self, path: &Text, text: Option<String>, append: bool, state: &State) {
-        let Some(path) = path.as_known().map(|path| state.path(path)) else { return };
+        let path = match path.as_known() {
+            Some(path) => state.path(path),
+            None => {
+                Some(path.shown()).filter(|path| path.starts_with('$') && is_config(path)).unwrap_or_default()
+            }
+        };
+        if path.is_empty() {
+            return;
+        }
         if !path.starts_with("/dev/") {
             self.run.write(&path, text, append);
         }
@@ -71,4 +80,9 @@ impl Shell<'_, '_, '_> {
             }
         }
     }
+}
+
+/// Whether the path is that of a configuration, in a folder.
+fn is_config(path: &str) -> bool {
+    path.rsplit_once('/').is_some_and(|(_, name)| has_ending(name, "yaml") || has_ending(name, "json"))
 }

@@ -49,7 +49,7 @@ use crate::command::programs::is_auxiliary;
 use crate::command::run::{Run, Start};
 use crate::command::text::Text;
 use crate::command::wrappers::{self, is_name};
-use crate::command::{Branch, Environment, Word, basename, known, launchers};
+use crate::command::{Branch, Environment, Word, basename, known, launchers, programs};
 use crate::job::Gap;
 
 /// The deepest nesting of scripts and functions.
@@ -423,7 +423,7 @@ impl Shell<'_, '_, '_> {
     }
 
     fn start_program(&mut self, name: &str, words: &[Text], input: Option<&Text>, state: &mut State) {
-        let words: Vec<Word> = words.iter().map(Text::word).collect();
+        let words: Vec<Word> = words.iter().map(Text::word).map(programs::found).collect();
         if is_auxiliary(basename(name)) && !may_start_a_program(name) {
             self.run.downloads.of_command(&words, state.directory.as_deref());
             return;

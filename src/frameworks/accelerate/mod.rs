@@ -5,6 +5,9 @@
 //! default, and DeepSpeed runs ZeRO 2. Activation checkpointing and offloading are off. `--num_processes` counts the
 //! processes of all nodes.
 //!
+//! Without `--config_file` it takes `accelerate/default_config.yaml` in the folder of Hugging Face's cache (`default_config.json`, if
+//! there is no such file): `commands/config/config_args.py` and `_validate_launch_command`. A script may write it before the launch.
+//!
 //! The image may have a default configuration. So sharding stays open without `--use_fsdp`, `--use_deepspeed` or a
 //! known configuration file. Files that projects ship are known by their path ([`brought`]).
 //!
@@ -35,6 +38,9 @@ const STRATEGIES: &[(&[&str], Sharding, Option<bool>)] = &[
 
 /// The variables that turn a kind of sharding on.
 const SWITCHES: &[&str] = &["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"];
+
+/// The files that it takes without `--config_file`.
+const DEFAULT_FILES: &[&str] = &["accelerate/default_config.yaml", "accelerate/default_config.json"];
 
 /// Whether Accelerate starts the program, or another launcher hands its variables on.
 pub(crate) fn recognises(launch: &Launch) -> bool {
@@ -73,8 +79,34 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         if let Some(config) = config {
             settings.add(Place::File(config));
         }
+    } else if let Some(path) = default_file(launch) {
+        let config = config::named(launch, path, "accelerate", claims);
+        known = config.is_some();
+        if let Some(config) = config {
+            settings.add(Place::File(config));
+        }
     }
     of(launch, &settings, known, claims);
+}
+
+/// The file that it takes without being told, if something before the launch writes it, with a line for its kind of sharding.
+fn default_file(launch: &Launch) -> Option<&'static str> {
+    let has_keys = |text: &str| {
+        text.lines().any(|line| line.trim_start_matches([' ', '"']).starts_with("distributed_type"))
+    };
+    DEFAULT_FILES
+        .iter()
+        .copied()
+        .find(|path| launch.files.meant(path).is_some_and(|file| has_keys(&file.text)))
+}
+
+/// Claims the settings of that file, for a program that starts itself with Accelerate: `trl sft`.
+pub(crate) fn of_default_file(launch: &Launch, claims: &mut Claims) {
+    let Some(path) = default_file(launch) else { return };
+    match config::named(launch, path, "accelerate", claims) {
+        Some(config) => of_file(launch, config, claims),
+        None => deepspeed::unknown(claims),
+    }
 }
 
 /// Claims the settings of a configuration that another program uses: `trl sft --accelerate_config`.

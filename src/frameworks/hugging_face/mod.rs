@@ -411,6 +411,8 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut
                 None => deepspeed::unknown(claims),
             },
         }
+    } else if whose == Whose::Trl && matches!(launch.target, Target::Program(_)) {
+        accelerate::of_default_file(launch, claims);
     }
     let decided = claims.knows(field::parallelism::SHARDING) || claims.is_open(field::parallelism::SHARDING);
     let launcher = launch.launchers.last().map(|launcher| launcher.name.as_str());
