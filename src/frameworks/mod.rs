@@ -123,7 +123,7 @@ macro_rules! reader {
 pub(crate) static READERS: &[Reader] = &[
     reader!("DeepSpeed", deepspeed).knows(&[DEEPSPEED]),
     reader!("accelerate", accelerate).knows(&[ACCELERATE, DEEPSPEED]),
-    reader!("FSDP scripts (AWS)", fsdp_scripts),
+    reader!("FSDP scripts (AWS, fsdp_qlora)", fsdp_scripts),
     reader!("llama-cookbook", llama_cookbook),
     reader!("BioNeMo (ESM-2)", bionemo),
     reader!("ColossalAI", colossalai).knows(&[&colossalai::list::LIST]),

@@ -36,8 +36,8 @@ pub(in crate::frameworks) static LIST: List = List {
         opens(
             "lora_embedding_kernel lora_mlp_kernel lora_o_kernel lora_qkv_kernel unsloth_lora_mlp \
              unsloth_lora_o unsloth_lora_qkv dsv4_fp8_lora_kernel dsv4_shared_mlp_lora_kernel",
-            &[Subject::Kernels],
-            "fused kernels of adapters, which keep fewer activations",
+            &[Subject::LayerKernels],
+            "fused kernels of linear layers with adapters, which keep fewer activations",
         ),
         opens("lora_modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens(

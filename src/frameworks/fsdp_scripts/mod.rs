@@ -10,6 +10,10 @@
 //! FSDP it reduces in bf16. With FSDP2 it reduces in fp32, and `hybrid` shards fully. So both fields stay open.
 //! `--model_type` fixes the rest of the shape: `mixtral` has 8 experts, and 2 of them see a token; `gpt_neox` has a
 //! plain feed-forward network of four times the width.
+//!
+//! [`qlora`] is a script of the same kind for published models.
+
+mod qlora;
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
@@ -73,11 +77,14 @@ const INTERMEDIATE: u64 = 11_008;
 
 /// Whether the launch runs such a script.
 pub(crate) fn recognises(launch: &Launch) -> bool {
-    TELLING.iter().all(|name| launch.arguments.has(name))
+    TELLING.iter().all(|name| launch.arguments.has(name)) || qlora::recognises(launch)
 }
 
 /// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    if qlora::recognises(launch) {
+        return qlora::read(launch, claims);
+    }
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     claims.argument(field::FRAMEWORK, Framework::FSDP, "--hidden_width");
     settings::read(FLAGS, &settings, claims);

@@ -49,6 +49,12 @@ pub(crate) const ARGUMENTS: Table = &[
         Takes::Word(LayerKernels::Liger),
     ),
     &flag(&["attn_implementation", "attn_impl"], field::ATTENTION, Takes::OneOf(ATTENTION)),
+    // The usual names in people's own programs.
+    &flag(
+        &["use_flash_attn", "use_flash_attention", "use_flash_attention_2"],
+        field::ATTENTION,
+        Takes::Word(Attention::Flash),
+    ),
 ];
 
 /// A sample of two parts, each with its own longest length. A model with an encoder reads the first with it.

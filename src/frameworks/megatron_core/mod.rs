@@ -191,11 +191,7 @@ const TABLE: Table = &[
     ),
     &flag(&["max_steps", "ms", "trainer.max_steps", "train.train_iters"], field::dataset::STEPS, Number),
     &flag(
-        &[
-            "model.activations_checkpoint_granularity",
-            "model.recompute_granularity",
-            "model.config.recompute_granularity",
-        ],
+        GRANULARITY,
         field::RECOMPUTE,
         OneOf(&[
             ("full", Recompute::Full),
@@ -250,6 +246,13 @@ const TABLE: Table = &[
     ),
 ];
 
+/// What is recomputed of a layer. Without a value it is nothing.
+const GRANULARITY: &[&str] = &[
+    "model.activations_checkpoint_granularity",
+    "model.recompute_granularity",
+    "model.config.recompute_granularity",
+];
+
 /// Formats of the computation, as Lightning and Megatron-Bridge call them.
 const PRECISIONS: &[(&str, Precision)] = &[
     ("bf16", Precision::BF16),
@@ -276,6 +279,9 @@ pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
     chunks(settings, claims);
     precision(settings, claims);
     recomputed_layers(settings, claims);
+    if let Some(setting) = settings.nothing(GRANULARITY).filter(|_| !claims.gives(field::RECOMPUTE)) {
+        setting.says(claims, field::RECOMPUTE, Recompute::None);
+    }
     if let Some(setting) = settings.get(&["cuda_graph_impl", "model.cuda_graph_impl"])
         && let Some(text) = setting.text()
     {

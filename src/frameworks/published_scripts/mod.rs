@@ -310,9 +310,4 @@ fn longlora(settings: &Settings<'_>, claims: &mut Claims) {
         },
         None => claims.assume(field::finetuning::METHOD, Method::LoRA, SOURCE),
     }
-    if let Some(setting) = settings.get(&["use_flash_attn"])
-        && setting.truth() == Some(true)
-    {
-        setting.says(claims, field::ATTENTION, Attention::Flash);
-    }
 }

@@ -84,6 +84,11 @@ impl Config {
         Some((path, value)).filter(|(_, value)| !value.is_null())
     }
 
+    /// Whether a key is written without a value.
+    pub(crate) fn is_nothing(&self, path: &str) -> bool {
+        self.tree.as_object().and_then(|keys| at(keys, path)).is_some_and(Value::is_null)
+    }
+
     /// Counts all keys of a group as read: what they say does not hold.
     pub(crate) fn set_aside(&self, group: &str) {
         let Some(keys) = self.tree.as_object().and_then(|keys| at(keys, group)) else { return };

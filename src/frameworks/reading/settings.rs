@@ -69,6 +69,19 @@ impl<'a> Settings<'a> {
         found.fold(None, Option::or)
     }
 
+    /// The setting that a file writes without a value: `granularity: null`. `None` if any place has a value.
+    pub(crate) fn nothing(&self, names: &[&str]) -> Option<Setting> {
+        let given = self.has(names);
+        let of_file = |place: &Place<'_>| match place {
+            Place::File(config) => names.iter().find(|name| config.is_nothing(name)).map(|name| {
+                let origin = Origin::File { source: config.source.clone(), key: (*name).to_owned() };
+                Setting { value: Value::Null, origin }
+            }),
+            _ => None,
+        };
+        self.places.iter().find_map(of_file).filter(|_| !given)
+    }
+
     /// Counts all keys of a group in files as read, because it is not in use.
     pub(crate) fn set_aside(&self, group: &str) {
         for place in &self.places {

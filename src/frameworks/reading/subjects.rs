@@ -30,6 +30,8 @@ pub(crate) enum Subject {
     Length,
     Recompute,
     Kernels,
+    /// Fused kernels of layers, which touch neither the loss nor the attention.
+    LayerKernels,
     Optimizer,
     MicroBatch,
     /// Whole modules that are trained beside adapters, or more of each adapter than the estimate counts.
@@ -259,6 +261,7 @@ impl fmt::Display for Subject {
             Self::Length => "length",
             Self::Recompute => "recompute",
             Self::Kernels => "kernels",
+            Self::LayerKernels => "kernels of layers",
             Self::Optimizer => "optimizer",
             Self::MicroBatch => "micro-batch",
             Self::Trained => "more trained",
@@ -331,6 +334,7 @@ impl Subject {
             field::LAYER_KERNELS.erased(),
             field::TILED_LAYERS.erased(),
         ];
+        const LAYER_KERNELS: &[AnyField] = &[field::LAYER_KERNELS.erased()];
         const OPTIMIZER: &[AnyField] = &[field::OPTIMIZER.erased(), field::OPTIMIZER_PRECISION.erased()];
         const GRADIENTS: &[AnyField] = &[field::GRADIENT_PRECISION.erased()];
         const REFERENCE: &[AnyField] = &[field::roles::REFERENCE_MODEL.erased()];
@@ -351,6 +355,7 @@ impl Subject {
             Self::Length => LENGTH,
             Self::Recompute => RECOMPUTE,
             Self::Kernels => KERNELS,
+            Self::LayerKernels => LAYER_KERNELS,
             Self::Optimizer => OPTIMIZER,
             Self::MicroBatch => MICRO_BATCH,
             Self::Gradients => GRADIENTS,
@@ -385,6 +390,9 @@ impl Subject {
                 open_between(field::ATTENTION, Some(Attention::Flash), None, claims);
                 open_between(field::LAYER_KERNELS, Some(LayerKernels::Liger), None, claims);
                 open_between(field::TILED_LAYERS, Some(true), None, claims);
+            }
+            Self::LayerKernels => {
+                open_between(field::LAYER_KERNELS, Some(LayerKernels::Liger), None, claims);
             }
             Self::Offload => {
                 for field in self.fields() {

@@ -4,9 +4,8 @@
 //! shard the model. The configuration's name gives the model. `key=value` words and a known configuration file give the
 //! other settings.
 //!
-//! Read from the release 0.6.1 (`recipes/configs`). Every recipe trains in bf16 with `AdamW`. The rank of adapters
-//! depends on the model. Full recipes of 70 billion weights on one node offload parameters. Batches, checkpointing and
-//! accumulation differ between configurations, so they stay open if they are not set.
+//! Read from the release 0.6.1. Batches, accumulation, checkpointing, the optimizer and adapters are those of the configuration
+//! that it ships under the name ([`configurations`]). Of a configuration that it does not ship, what is not set stays open.
 //!
 //! Most configurations of full fine-tuning on one device turn on an optimizer that steps during the backward pass
 //! (`optimizer_in_bwd`). It holds no gradients.
@@ -18,6 +17,7 @@
 //! trained model generates. Its asynchronous recipe gives `orchestration.num_training_workers` devices to the training and
 //! the others to engines. Read at bd2a0fc (`recipes/ppo_full_finetune_single_device.py`, `recipes/dev`).
 
+mod configurations;
 pub(super) mod list;
 pub(super) mod profile;
 
@@ -86,26 +86,6 @@ const BUILDERS: &[(&str, &str, &str)] = &[
     ("llama4", "maverick_17b_128e", "meta-llama/Llama-4-Maverick-17B-128E-Instruct"),
 ];
 
-/// Prefixes of configurations' names, with the rank of their adapters. Others have rank 8.
-const RANKS: &[(&str, u64)] = &[
-    ("gemma/", 64),
-    ("gemma2/", 64),
-    ("llama3_2/", 64),
-    ("mistral/", 64),
-    ("qwen2/0.5B", 32),
-    ("qwen2/1.5B", 32),
-    ("qwen2_5/0.5B", 32),
-    ("qwen2_5/1.5B", 32),
-    ("llama2/70B", 16),
-    ("llama3/70B", 16),
-    ("llama3_1/70B", 16),
-    ("llama3_1/405B", 16),
-    ("llama3_3/70B", 16),
-];
-
-/// Configurations that offload parameters by default.
-const OFFLOADS: &[&str] = &["llama3/70B_full", "llama3_1/70B_full", "llama3_3/70B_full"];
-
 const BATCH: Table = &[
     &flag(&["batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
     &flag(&["tokenizer.max_seq_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
@@ -173,6 +153,8 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         && let Some(config) = config::named(launch, &name, "--config", claims)
     {
         settings.add(Place::File(config));
+    } else if let Some(shipped) = configurations::named(&name) {
+        settings.add(Place::File(shipped));
     }
     let known = RECIPES.iter().find(|(known, ..)| recipe == Some(*known));
     if let Some((_, method, sharded)) = known {
@@ -297,13 +279,10 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, c
         claims.open(field::finetuning::METHOD, Method::QLoRA);
     }
     if method != "Full" {
-        adapters(name, settings, claims);
+        adapters(settings, claims);
     }
     if sharded {
         claims.argument(field::parallelism::SHARDING, Sharding::FSDP, "recipe");
-        if OFFLOADS.contains(&name) {
-            claims.assume(field::offload::PARAMETERS, true, SOURCE);
-        }
     } else {
         claims.argument(field::parallelism::SHARDING, Sharding::None, "recipe");
         claims.argument(field::parallelism::DATA, 1, "recipe");
@@ -330,7 +309,7 @@ fn in_backward(sharded: bool, settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-fn adapters(name: &str, settings: &Settings<'_>, claims: &mut Claims) {
+fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(ADAPTERS, settings, claims);
     let modules = settings.get(&["model.lora_attn_modules", "lora_attn_modules"]);
     let mlp = settings.on(&["model.apply_lora_to_mlp", "apply_lora_to_mlp"]) == Some(true);
@@ -346,9 +325,7 @@ fn adapters(name: &str, settings: &Settings<'_>, claims: &mut Claims) {
         _ if mlp => claims.unparsed(field::finetuning::TARGETS),
         _ => {}
     }
-    let rank = RANKS.iter().find(|(begin, _)| name.starts_with(begin)).map_or(8, |(_, rank)| *rank);
-    claims.assume(field::finetuning::RANK, rank, SOURCE);
-    settings::assume(&[field::finetuning::DROPOUT.is(0)], SOURCE, claims);
+    settings::assume(&[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(0)], SOURCE, claims);
 }
 
 fn words_of(setting: &Setting) -> String {
