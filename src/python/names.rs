@@ -140,7 +140,7 @@ impl<'a> Evaluation<'_, 'a> {
             && left.keywords.len() == right.keywords.len()
             && left.args.iter().zip(&right.args).all(|(a, b)| same(a, b))
             && left.keywords.iter().all(|keyword| {
-                let name = keyword.arg.as_ref().map(|name| name.as_str());
+                let name = keyword.arg.as_ref().map(ruff_python_ast::Identifier::as_str);
                 let given = name.and_then(|name| right.find_keyword(name));
                 given.is_some_and(|given| same(&keyword.value, &given.value))
             })

@@ -9,8 +9,11 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::python::{Call, Program, Value};
 
+/// Dimensions by name.
+type Dimensions = &'static [(&'static str, u64)];
+
 /// The classes of configurations: the family, and the defaults of its dimensions.
-const CLASSES: &[(&str, &str, &[(&str, u64)])] = &[
+const CLASSES: &[(&str, &str, Dimensions)] = &[
     (
         "LlamaConfig",
         "llama",
@@ -44,7 +47,7 @@ const CLASSES: &[(&str, &str, &[(&str, u64)])] = &[
         &[("vocab_size", 50_257), ("n_positions", 1_024), ("n_embd", 768), ("n_layer", 12), ("n_head", 12)],
     ),
 ];
-const QWEN: &[(&str, u64)] = &[
+const QWEN: Dimensions = &[
     ("vocab_size", 151_936),
     ("hidden_size", 4_096),
     ("intermediate_size", 22_016),
