@@ -129,6 +129,8 @@ pub struct Plan {
     pub offload_parameters: bool,
     /// Whether saved activations are on the host.
     pub offload_activations: bool,
+    /// Transformer layers whose saved activations are on the host. `None` for parts of every layer.
+    pub offloaded_layers: Option<u64>,
     /// Whether towers are trained with the model; beside adapters, whole.
     pub train_towers: bool,
     /// Whether the projection of frozen towers is trained.

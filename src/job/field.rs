@@ -182,6 +182,8 @@ group! {
         recompute: Recompute,
         /// The number of recomputed layers of a stage, if it is not all.
         recompute_layers: u32 where 0..=10_000,
+        /// Transformer layers whose saved activations are on the host, if not parts of all layers.
+        offloaded_layers: u32 where 0..=10_000,
         /// The modules that selective recomputation covers, as the framework names them.
         recompute_modules: Vec<String> as names up to 32,
         /// The attention kernel.

@@ -152,6 +152,7 @@ impl Chosen {
                 || offload.parameters.unwrap_or(false) && matches!(sharding, Sharding::FSDP | Sharding::HSDP),
             offload_parameters: offload.parameters.unwrap_or(false),
             offload_activations: offload.activations.unwrap_or(false),
+            offloaded_layers: job.offloaded_layers.map(u64::from),
             train_towers: finetuning::trains_towers(given),
             train_projection: given.finetuning.train_projection.unwrap_or(false),
             loads_whole: job.host.as_ref().and_then(|host| host.loading) == Some(Loading::EveryDevice),

@@ -324,7 +324,8 @@ pub(crate) fn own_sharding(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// `--fsdp "full_shard auto_wrap offload"`, with `--fsdp_config`. The argument `--deepspeed` has its own reader; the key of
+/// `--fsdp "full_shard auto_wrap offload"`, with `--fsdp_config`. Any word turns FSDP on, and Accelerate shards fully if none is a
+/// strategy (Transformers 4.57, `training_args.py`; Accelerate 1.11, `FullyShardedDataParallelPlugin`). The argument `--deepspeed` has its own reader; the key of
 /// a file is read here.
 pub(crate) fn shards(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["fsdp"]) {
@@ -333,7 +334,11 @@ pub(crate) fn shards(launch: &Launch, settings: &Settings<'_>, claims: &mut Clai
             _ => setting.text().unwrap_or_default(),
         };
         let moves = words.to_ascii_lowercase().contains("offload");
-        let words = words.split([' ', ',']).filter(|word| !word.is_empty());
+        let words: Vec<&str> = words.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+        let is_on = !words.is_empty() && setting.truth() != Some(false);
+        if is_on && !words.iter().any(|word| accelerate::strategy_of(word).is_some()) {
+            setting.says(claims, field::parallelism::SHARDING, Sharding::FSDP);
+        }
         for word in words {
             if let Some((sharding, reshards)) = accelerate::strategy_of(word) {
                 setting.says(claims, field::parallelism::SHARDING, sharding);
@@ -342,8 +347,6 @@ pub(crate) fn shards(launch: &Launch, settings: &Settings<'_>, claims: &mut Clai
                 }
             } else if word.eq_ignore_ascii_case("offload") {
                 setting.says(claims, field::offload::PARAMETERS, true);
-            } else if word.eq_ignore_ascii_case("true") {
-                setting.says(claims, field::parallelism::SHARDING, Sharding::FSDP);
             }
         }
         if setting.value.is_null() {

@@ -121,11 +121,11 @@ pub(super) fn assume(recipe: &str, arguments: &Arguments, claims: &mut Claims) -
     of_all_rows(recipe, claims);
     let sharding = if row.cell(14) == Some("fsdp") { Sharding::FSDP } else { Sharding::DistributedOptimizer };
     claims.assume(field::parallelism::SHARDING, sharding, SOURCE);
-    let offloads = row.number(15).is_some_and(|layers| layers > 0);
-    if offloads && !claims.knows(field::offload::ACTIVATIONS) {
-        megatron_core::offloads_some_layers(claims);
+    let offloaded = row.number(15).filter(|layers| *layers > 0);
+    claims.assume(field::offload::ACTIVATIONS, offloaded.is_some(), SOURCE);
+    if let Some(layers) = offloaded {
+        claims.assume(field::OFFLOADED_LAYERS, layers, SOURCE);
     }
-    claims.assume(field::offload::ACTIVATIONS, offloads, SOURCE);
     if row.differs(16) || row.differs(17) {
         claims.open(field::RECOMPUTE, Recompute::Full);
     } else {

@@ -10,6 +10,7 @@ pub(super) mod loss;
 pub(super) mod profile;
 
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Switch, Word};
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Settings};
@@ -292,10 +293,10 @@ pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
         "ol",
         "model.cpu_offloading_num_layers",
         "model.config.cpu_offloading_num_layers",
-    ]) && setting.number().is_some_and(|layers| layers > 0)
+    ]) && let Some(layers) = setting.number().filter(|layers| *layers > 0)
     {
         setting.says(claims, field::offload::ACTIVATIONS, true);
-        offloads_some_layers(claims);
+        setting.says(claims, field::OFFLOADED_LAYERS, layers);
     }
     // How apex' distributed optimizer sends what it keeps anyway.
     for name in ["bucket_cap_mb", "overlap_grad_sync", "overlap_param_sync", "contiguous_grad_buffer"] {
@@ -407,28 +408,26 @@ fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// The activations of some layers are on the host. How much of them stays is not counted, so the job may need as little as
-/// one that computes them again.
-pub(crate) fn offloads_some_layers(claims: &mut Claims) {
-    claims.open_anyway(field::RECOMPUTE, Recompute::Full);
-}
-
 /// Opens the fields that a recipe may set: it may divide and move all that Megatron Core can.
 pub(crate) fn recipe_may(claims: &mut Claims) {
-    claims.open(field::parallelism::SHARDING, Sharding::FSDP);
-    claims.open(field::parallelism::TENSOR, 8);
-    claims.open(field::parallelism::PIPELINE, 8);
-    claims.open(field::parallelism::EXPERT, 64);
+    for field in [
+        field::parallelism::SHARDING.erased(),
+        field::parallelism::TENSOR.erased(),
+        field::parallelism::PIPELINE.erased(),
+        field::parallelism::EXPERT.erased(),
+        field::GRADIENT_PRECISION.erased(),
+        field::OPTIMIZER_PRECISION.erased(),
+        field::RECOMPUTE.erased(),
+        field::offload::ACTIVATIONS.erased(),
+        field::offload::OPTIMIZER.erased(),
+    ] {
+        complete::open_at_its_leanest(field, claims);
+    }
     claims.open(field::parallelism::SEQUENCE, true);
-    claims.open(field::GRADIENT_PRECISION, Precision::BF16);
-    claims.open(field::OPTIMIZER_PRECISION, Precision::BF16);
     claims.open_field(OpenField {
         field: field::LOSS.erased(),
         leanest: Some(Loss::InPlace.json()),
         heaviest: Some(Loss::CompiledVocabParallel.json()),
         although_given: false,
     });
-    claims.open(field::RECOMPUTE, Recompute::Full);
-    claims.open(field::offload::ACTIVATIONS, true);
-    claims.open(field::offload::OPTIMIZER, true);
 }

@@ -489,9 +489,10 @@ impl Together<'_> {
             setting.says(claims, field::offload::OPTIMIZER, true);
         }
         if let Some(setting) = self.get("cpu-offloading-num-layers")
-            && setting.number().is_some_and(|layers| layers > 0)
+            && let Some(layers) = setting.number().filter(|layers| *layers > 0)
         {
             setting.says(claims, field::offload::ACTIVATIONS, true);
+            setting.says(claims, field::OFFLOADED_LAYERS, layers);
         }
     }
 

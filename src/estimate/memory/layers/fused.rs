@@ -202,7 +202,7 @@ fn kept_token(plan: &Plan, block: Block) -> f64 {
         return kept * scale(plan);
     }
     match plan.recompute {
-        Recompute::None | Recompute::Selective if plan.offload_activations => NOT_OFFLOADED * whole,
+        Recompute::None | Recompute::Selective if plan.offload_activations => on_the_device(plan) * whole,
         Recompute::None => whole + matrices(plan, block),
         Recompute::Selective if plan.profile.layers == Layers::Fused => {
             let core = plan.recompute_modules.is_empty() || plan.recomputes("core_attn");
@@ -215,8 +215,16 @@ fn kept_token(plan: &Plan, block: Block) -> f64 {
     }
 }
 
-/// The share of activations that stays on the device if single modules are offloaded.
-const NOT_OFFLOADED: f64 = 0.9;
+/// The share of activations that stays on the device. Modules that are offloaded leave nine tenths. Whole layers leave those of
+/// the other layers, and of the two that are on their way. Source: Megatron-LM core 0.14, `transformer_config.py`
+/// (`cpu_offloading_num_layers`, without a pipeline), and Transformer Engine 2.8, `cpu_offload.py`.
+fn on_the_device(plan: &Plan) -> f64 {
+    const OF_MODULES: f64 = 0.9;
+    const ON_THEIR_WAY: u64 = 2;
+    let layers = plan.shape.layers.max(1);
+    let stay = |offloaded: u64| (layers.saturating_sub(offloaded) + ON_THEIR_WAY).min(layers);
+    plan.offloaded_layers.map_or(OF_MODULES, |offloaded| stay(offloaded) as f64 / layers as f64)
+}
 
 /// Activations alive on a stage when memory is fullest.
 pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
@@ -350,5 +358,17 @@ mod tests {
         let stay = kept_by(&serde_json::json!({"offload": {"activations": false}}));
         let offloaded = kept_by(&serde_json::json!({"offload": {"activations": true}}));
         assert!((offloaded / stay - 0.9).abs() < 1e-6, "{}", offloaded / stay);
+    }
+
+    #[test]
+    fn offloading_of_layers_leaves_the_others_and_two_on_their_way() {
+        let stay = kept_by(&serde_json::json!({}));
+        let left = |layers: u32| {
+            kept_by(&serde_json::json!({"offload": {"activations": true}, "offloadedLayers": layers})) / stay
+        };
+        assert_eq!(
+            [left(0), left(2), left(4), left(6)].map(|share| (share * 6.0).round()),
+            [6.0, 6.0, 4.0, 2.0]
+        );
     }
 }
