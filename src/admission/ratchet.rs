@@ -22,10 +22,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::job::keys;
 use crate::kinds::Kind;
-
-/// The prefix of our annotations.
-const ANNOTATION_PREFIX: &str = "weighbridge.dev/";
 
 /// Fields of a pod that control its placement. Queues write them after admission.
 const PLACEMENT: &[&str] =
@@ -235,7 +233,7 @@ fn strip(value: &mut Value, has_metadata: bool) {
 fn our_annotations(mut metadata: Value) -> Map<String, Value> {
     match metadata.get_mut("annotations").map(Value::take) {
         Some(Value::Object(mut annotations)) => {
-            annotations.retain(|key, _| key.starts_with(ANNOTATION_PREFIX));
+            annotations.retain(|key, _| key.starts_with(keys::PREFIX));
             annotations
         }
         _ => Map::new(),

@@ -2,19 +2,17 @@
 //!
 //! Of a history only its lesson is cached. A history is read by its namespace alone, so no namespace learns from another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::Object;
 use super::follow::Sink;
+use super::listing::Listing;
+use super::object::{Id, Object};
 use crate::api::history::runs;
 use crate::learn::history::{Lesson, lesson};
 
 /// The most lessons that are cached: some ten megabytes.
 const MOST: usize = 50_000;
-
-/// A namespace, and the name of a history in it.
-type Id = (String, String);
 
 /// The lessons of the watched namespaces.
 #[derive(Debug, Default)]
@@ -63,53 +61,46 @@ impl Histories {
 /// Fills [`Histories`] from a watch.
 pub(super) struct HistorySink {
     histories: Arc<Histories>,
-    seen: BTreeSet<Id>,
-    mine: BTreeSet<Id>,
+    listing: Listing<Id>,
 }
 
 impl HistorySink {
     pub(super) fn new(histories: Arc<Histories>) -> Self {
-        Self { histories, seen: BTreeSet::new(), mine: BTreeSet::new() }
+        Self { histories, listing: Listing::new() }
     }
 
     fn forget(&mut self, id: &Id) {
-        self.mine.remove(id);
         self.histories.known.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 }
 
-fn id(object: &Object) -> Option<Id> {
-    Some((object.namespace()?.to_owned(), object.name()?.to_owned()))
-}
-
 impl Sink for HistorySink {
     fn restarted(&mut self) {
-        self.seen.clear();
+        self.listing.restarted();
     }
 
     fn apply(&mut self, object: Object) {
-        let Some(id) = id(&object) else { return };
+        let Some(id) = object.id() else { return };
         let runs = runs(object.value());
         let newest = runs.first().map(|run| run.at.clone()).unwrap_or_default();
         let known = Known { lesson: lesson(&runs).map(Arc::new), newest };
-        self.seen.insert(id.clone());
         let mut all = self.histories.known.write().unwrap_or_else(PoisonError::into_inner);
         if all.len() < MOST || all.contains_key(&id) {
-            all.insert(id.clone(), known);
-            self.mine.insert(id);
+            self.listing.applied(&id);
+            all.insert(id, known);
         }
     }
 
     fn delete(&mut self, object: Object) {
-        if let Some(id) = id(&object) {
+        if let Some(id) = object.id() {
+            self.listing.deleted(&id);
             self.forget(&id);
         }
     }
 
     fn listed(&mut self) {
-        let gone: Vec<Id> = self.mine.difference(&self.seen).cloned().collect();
-        for id in &gone {
-            self.forget(id);
+        for id in self.listing.complete() {
+            self.forget(&id);
         }
     }
 }
@@ -117,7 +108,7 @@ impl Sink for HistorySink {
 /// A watch that ends teaches nothing any more.
 impl Drop for HistorySink {
     fn drop(&mut self) {
-        for id in std::mem::take(&mut self.mine) {
+        for id in self.listing.end() {
             self.forget(&id);
         }
     }

@@ -12,6 +12,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::kinds::object::{NotRead, read};
 
+/// A namespace, and the name of an object in it.
+pub(crate) type Id = (String, String);
+
 /// An object as the apiserver stores it.
 #[derive(Debug)]
 pub struct Object {
@@ -50,6 +53,11 @@ impl Object {
     /// The name.
     pub fn name(&self) -> Option<&str> {
         self.text("/metadata/name")
+    }
+
+    /// The namespace and the name. `None` for an object of the cluster.
+    pub(crate) fn id(&self) -> Option<Id> {
+        Some((self.namespace()?.to_owned(), self.name()?.to_owned()))
     }
 
     /// The generation of the spec.

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::queue::{Key, Lane, Requests};
 use super::seen::Seen;
-use crate::cluster::{Changed, Digest, Labels, Object, follow::Sink};
+use crate::cluster::follow::Sink;
+use crate::cluster::listing::Listing;
+use crate::cluster::{Changed, Digest, Id, Labels, Object};
 
-/// A namespace and a name.
-type Id = (String, String);
 /// The namespace, group, kind and name of a workload.
 type WorkloadId = (String, String, String, String);
 
@@ -145,18 +145,15 @@ fn key((namespace, name): &Id) -> Key {
 pub(super) struct EstimateSink {
     estimates: Arc<Estimates>,
     requests: Requests,
-    seen: BTreeSet<Id>,
-    /// The estimates from this watch.
-    mine: BTreeSet<Id>,
+    listing: Listing<Id>,
 }
 
 impl EstimateSink {
     pub(super) fn new(estimates: Arc<Estimates>, requests: Requests) -> Self {
-        Self { estimates, requests, seen: BTreeSet::new(), mine: BTreeSet::new() }
+        Self { estimates, requests, listing: Listing::new() }
     }
 
     fn gone(&mut self, id: &Id) {
-        self.mine.remove(id);
         let known = self.estimates.lock().remove(id);
         // A person may delete the estimate of a workload that exists. Then it is created again.
         if let Some(uid) = known.and_then(|known| known.owner) {
@@ -167,13 +164,12 @@ impl EstimateSink {
 
 impl Sink for EstimateSink {
     fn restarted(&mut self) {
-        self.seen.clear();
+        self.listing.restarted();
     }
 
     fn apply(&mut self, object: Object) {
-        let Some(id) = id(&object) else { return };
-        self.seen.insert(id.clone());
-        self.mine.insert(id.clone());
+        let Some(id) = object.id() else { return };
+        self.listing.applied(&id);
         let mut known = known(&object);
         let lane = known.lane();
         let is_as_left = {
@@ -192,21 +188,17 @@ impl Sink for EstimateSink {
     }
 
     fn delete(&mut self, object: Object) {
-        if let Some(id) = id(&object) {
+        if let Some(id) = object.id() {
+            self.listing.deleted(&id);
             self.gone(&id);
         }
     }
 
     fn listed(&mut self) {
-        let gone: Vec<Id> = self.mine.difference(&self.seen).cloned().collect();
-        for id in &gone {
-            self.gone(id);
+        for id in self.listing.complete() {
+            self.gone(&id);
         }
     }
-}
-
-fn id(object: &Object) -> Option<Id> {
-    Some((object.namespace()?.to_owned(), object.name()?.to_owned()))
 }
 
 fn known(object: &Object) -> Known {

@@ -99,8 +99,23 @@ pub(crate) struct Reader {
     pub(crate) options: &'static [&'static List],
     /// Whether the launch's program refuses options that are in none of these lists.
     pub(crate) refuses_others: fn(&Launch) -> bool,
-    /// Whether it reads only what no other reader of programs recognises.
-    where_no_other: bool,
+    /// What it reads.
+    reads: Reads,
+}
+
+/// What a reader reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// The programs of a framework.
+    Programs,
+    /// A launcher, or the usual values of a script: the program has its own reader beside.
+    Beside,
+    /// Programs without a framework. Only what no other reader of programs recognises.
+    OwnPrograms,
+    /// The variables of a pod.
+    Variables,
+    /// Why a training is not estimated.
+    Causes,
 }
 
 /// The reader in a folder: its `recognises`, and its `read`.
@@ -114,15 +129,15 @@ macro_rules! reader {
             read: $folder::read,
             options: &[],
             refuses_others: |_| false,
-            where_no_other: false,
+            reads: Reads::Programs,
         }
     };
 }
 
 /// Every framework that is read.
 pub(crate) static READERS: &[Reader] = &[
-    reader!("DeepSpeed", deepspeed).knows(&[DEEPSPEED]),
-    reader!("accelerate", accelerate).knows(&[ACCELERATE, DEEPSPEED]),
+    reader!("DeepSpeed", deepspeed).knows(&[DEEPSPEED]).that_reads(Reads::Beside),
+    reader!("accelerate", accelerate).knows(&[ACCELERATE, DEEPSPEED]).that_reads(Reads::Beside),
     reader!("FSDP scripts (AWS, fsdp_qlora)", fsdp_scripts),
     reader!("llama-cookbook", llama_cookbook),
     reader!("BioNeMo (ESM-2)", bionemo),
@@ -179,13 +194,13 @@ pub(crate) static READERS: &[Reader] = &[
     reader!("SimpleTuner", simple_tuner),
     reader!("ai-toolkit", ai_toolkit),
     reader!("diffusion-pipe", diffusion_pipe),
-    reader!("Alpaca, QLoRA and their like", published_scripts),
+    reader!("Alpaca, QLoRA and their like", published_scripts).that_reads(Reads::Beside),
     reader!("Hugging Face Trainer, TRL", hugging_face)
         .knows(hugging_face::LISTS)
         .and_no_others_if(hugging_face::refuses_others),
-    reader!("own programs", own).where_no_other().knows(hugging_face::LISTS),
-    reader!("variables", variables),
-    reader!("not covered", uncovered),
+    reader!("own programs", own).that_reads(Reads::OwnPrograms).knows(hugging_face::LISTS),
+    reader!("variables", variables).that_reads(Reads::Variables),
+    reader!("not covered", uncovered).that_reads(Reads::Causes),
 ];
 
 const TRANSFORMERS: &List = &hugging_face::lists::TRANSFORMERS;
@@ -198,9 +213,9 @@ impl Reader {
         Self { options, ..self }
     }
 
-    /// It reads only what no other reader of programs recognises.
-    const fn where_no_other(self) -> Self {
-        Self { where_no_other: true, ..self }
+    /// It reads something else than programs.
+    const fn that_reads(self, reads: Reads) -> Self {
+        Self { reads, ..self }
     }
 
     /// The program refuses other options.
@@ -216,12 +231,10 @@ impl Reader {
 
 /// The readers of a launch.
 pub(crate) fn readers(launch: &Launch) -> Vec<&'static Reader> {
-    /// Readers of launchers, of usual values and of causes: the program has its own reader.
-    const BESIDE: &[&str] = &["DeepSpeed", "accelerate", "Alpaca, QLoRA and their like", "not covered"];
     let mut found: Vec<&'static Reader> = Vec::new();
     for reader in READERS {
-        let is_free = || found.iter().all(|other| BESIDE.contains(&other.name));
-        if (!reader.where_no_other || is_free()) && (reader.recognises)(launch) {
+        let is_free = || found.iter().all(|other| matches!(other.reads, Reads::Beside | Reads::Causes));
+        if (reader.reads != Reads::OwnPrograms || is_free()) && (reader.recognises)(launch) {
             found.push(reader);
         }
     }
@@ -231,8 +244,8 @@ pub(crate) fn readers(launch: &Launch) -> Vec<&'static Reader> {
 /// The frameworks that are read, by name. Some readers read no framework: those of programs without one, of variables, and of what is
 /// not covered.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    const NO_FRAMEWORK: &[&str] = &["own programs", "variables", "not covered"];
-    READERS.iter().map(|reader| reader.name).filter(|name| !NO_FRAMEWORK.contains(name))
+    let of_one = |reader: &&Reader| matches!(reader.reads, Reads::Programs | Reads::Beside);
+    READERS.iter().filter(of_one).map(|reader| reader.name)
 }
 
 /// The most trainings of one object that are read. Fewer are judged, because most have the same deciding values.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use crate::job::field;
 use crate::job::grammar::Grammar;
-use crate::job::handle::{AnyField, Field, Member};
+use crate::job::handle::{AnyField, Field, Group, Member};
 
 /// The prefix of all keys.
 pub const PREFIX: &str = "weighbridge.dev/";
@@ -164,6 +164,16 @@ pub(super) fn of_member(member: Member) -> Option<&'static str> {
     KEYS.iter().find(covers).map(|key| key.name)
 }
 
+/// Whether an annotation with this key, without the prefix, may change the memory of a job. The amount of data, the speed, the
+/// price, the target and an override do not.
+pub fn decides_memory(key: &str) -> bool {
+    const OTHERS: [Group; 4] = [field::DATASET, field::EFFICIENCY, field::PRICE, field::TARGET];
+    let sets = KEYS.iter().find(|known| known.name == key).map(|known| known.sets);
+    let is_of_others =
+        |sets: Member| OTHERS.iter().any(|group| group.fields().into_iter().any(|field| sets.covers(field)));
+    key != "override" && !sets.is_some_and(is_of_others)
+}
+
 /// The keys of these fields in their order, each once: one key may set several fields.
 pub fn of_fields(fields: &[AnyField]) -> Vec<&'static str> {
     let mut keys = Vec::new();
@@ -207,6 +217,13 @@ mod tests {
     #[test]
     fn the_keys_that_the_contract_names_come_first() {
         assert!(CONTRACT.iter().map(|key| key.name).eq(KEYS.iter().take(CONTRACT.len()).map(|key| key.name)));
+    }
+
+    #[test]
+    fn amounts_prices_and_targets_decide_no_memory() {
+        let others = KEYS.iter().map(|key| key.name).chain(["override"]).filter(|key| !decides_memory(key));
+        let listed = "tokens steps mfu price-per-gpu-hour epochs goodput-percent target-days override";
+        assert_eq!(others.collect::<Vec<_>>().join(" "), listed);
     }
 
     #[test]

@@ -11,11 +11,13 @@ use std::fmt;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::job::keys;
+
 /// Fields of the metadata that no rule reads.
 const UNREAD: &[&str] = &["finalizers", "generation", "managedFields", "resourceVersion", "selfLink"];
 /// A label or annotation is read if its key contains one of these.
 const READ: &[&str] =
-    &["weighbridge.dev/", "kueue.x-k8s.io/", "trainer.kubeflow.org/", "ring-controller.atlas", "gpu"];
+    &[keys::PREFIX, "kueue.x-k8s.io/", "trainer.kubeflow.org/", "ring-controller.atlas", "gpu"];
 /// An object, metadata or labels with more fields than this are judged.
 const MAX_FIELDS: usize = 1_024;
 

@@ -198,6 +198,7 @@ impl Reading {
             && self.accumulation == other.accumulation
             && self.micro_batch_of_all == other.micro_batch_of_all
             && self.open == other.open
+            && self.contradictions == other.contradictions
             && self.unread == other.unread
             && (self.certain, self.at_most) == (other.certain, other.at_most)
             && (self.perhaps, self.alternative) == (other.perhaps, other.alternative)

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::others::Others;
 use super::reading::{Found, Reading, Unread, read_asked};
 use crate::hardware::Catalogue;
-use crate::job::{Ask, Gap, InputError, Member, Source, field, nearest_key};
+use crate::job::{Ask, Gap, InputError, Member, Source, field, keys, nearest_key};
 use crate::kinds::Kinds;
 use crate::printable::{complaint, printable};
 use crate::surroundings::Surroundings;
@@ -21,7 +21,7 @@ const MAX_FIELDS: usize = 256;
 /// Whether an object is a `TrainingEstimate`.
 pub(super) fn is_estimate(object: &Value) -> bool {
     let text = |key| object.get(key).and_then(Value::as_str);
-    text("apiVersion").is_some_and(|version| version.starts_with("weighbridge.dev/"))
+    text("apiVersion").is_some_and(|version| version.starts_with(keys::PREFIX))
         && text("kind") == Some("TrainingEstimate")
 }
 
@@ -76,6 +76,7 @@ fn filled(mut reading: Reading, below: Reading) -> Reading {
     reading.at_most = below.at_most.filter(|_| !own.knows(field::accelerator::COUNT));
     reading.provenance.fill_from(below.provenance);
     reading.warnings.extend(below.warnings);
+    reading.contradictions.extend(below.contradictions);
     reading.errors.extend(below.errors);
     reading.override_reason = below.override_reason;
     reading.limit = below.limit;

@@ -58,6 +58,27 @@ fn an_estimate_reads_its_workload_and_its_own_fields_win() {
 }
 
 #[test]
+fn an_estimate_contradicts_itself_as_its_workload_does() {
+    let workload = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"},
+        "spec": {"template": {"spec": {
+            "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
+            "containers": [{
+                "name": "t", "resources": {"limits": {"nvidia.com/gpu": 8}},
+                "command": ["torchrun", "--nproc-per-node=16", "pretrain_gpt.py", "--num-layers", "24", "--hidden-size",
+                            "2048", "--num-attention-heads", "16", "--seq-length", "2048"],
+            }],
+        }}},
+    });
+    let around = Surroundings { workloads: vec![workload], ..Surroundings::default() };
+    let estimate = json!({"apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "metadata": {"name": "e"},
+        "spec": {"workloadRef": {"apiVersion": "batch/v1", "kind": "Job", "name": "j"}}});
+    let direct = judged(&around.workloads[0]);
+    assert!(!direct.contradictions.is_empty(), "{:?}", direct.warnings);
+    assert_eq!(judged_among(&estimate, &around).contradictions, direct.contradictions);
+}
+
+#[test]
 fn wrong_fields_of_an_estimate_are_named_each_with_its_path() {
     let judgement = judged(&json!({
         "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "metadata": {"name": "e"},

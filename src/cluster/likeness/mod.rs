@@ -36,12 +36,11 @@ use serde_json::Value;
 use self::node_labels::NodeLabels;
 use self::trainer::{Pod, Trainer, asks_for_accelerators};
 use crate::hardware::Catalogue;
+use crate::job::keys;
 use crate::kinds::requests::requests;
 use crate::kinds::{self, KINDS, Kind, PodGroup};
 use crate::surroundings::Surroundings;
 
-/// The prefix of our annotations.
-const ANNOTATION_PREFIX: &str = "weighbridge.dev/";
 /// The most containers, variables and pairs that are kept of one object. An object with more is like no other.
 const LIMIT: usize = 256;
 
@@ -182,8 +181,7 @@ impl Likeness {
     fn add_annotations(&mut self, kind: &Kind, object: &Value, groups: &[PodGroup<'_>]) {
         let ours = |object: &Value| {
             let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
-            let ours =
-                annotations.into_iter().flatten().filter(|(key, _)| key.starts_with(ANNOTATION_PREFIX));
+            let ours = annotations.into_iter().flatten().filter(|(key, _)| key.starts_with(keys::PREFIX));
             ours.map(|(key, value)| hash(&[Some(&Value::from(key.as_str())), Some(value)]))
                 .take(LIMIT)
                 .collect::<Vec<_>>()

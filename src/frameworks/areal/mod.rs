@@ -19,6 +19,7 @@
 use crate::command::{Launch, Target};
 use crate::frameworks::hugging_face::{objective, training_arguments};
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::hydra;
@@ -155,7 +156,7 @@ fn divided(settings: &Settings<'_>, claims: &mut Claims) {
     claims.processes_by = Some("actor.backend");
     if processes.is_none() {
         for (_, degree) in DEGREES {
-            claims.open(*degree, 8);
+            complete::open_at_its_leanest(*degree, claims);
         }
     }
 }

@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::command::{Environment, Launch, Target, basename};
 use crate::frameworks::megatron_lm::{self, sharding};
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::torchtitan;
@@ -187,12 +188,16 @@ fn unknown(path: &str, by: &str, claims: &mut Claims) {
     if ["megatron", "torchtitan"].iter().any(|folder| path.contains(folder)) {
         claims.argument(field::FRAMEWORK, framework, by);
     }
-    for field in [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::CONTEXT] {
-        claims.open(field, 8);
+    for field in [
+        field::parallelism::TENSOR.erased(),
+        field::parallelism::PIPELINE.erased(),
+        field::parallelism::CONTEXT.erased(),
+        field::parallelism::SHARDING.erased(),
+        field::RECOMPUTE.erased(),
+        field::finetuning::METHOD.erased(),
+        field::offload::PARAMETERS.erased(),
+        field::offload::OPTIMIZER.erased(),
+    ] {
+        complete::open_at_its_leanest(field, claims);
     }
-    claims.open(field::parallelism::SHARDING, Sharding::FSDP);
-    claims.open(field::RECOMPUTE, Recompute::Full);
-    claims.open(field::finetuning::METHOD, Method::LoRA);
-    claims.open(field::offload::PARAMETERS, true);
-    claims.open(field::offload::OPTIMIZER, true);
 }

@@ -59,6 +59,7 @@ const LEANEST: &[Assignment] = &[
     field::OPTIMIZER.is(Optimizer::SGD),
     field::OPTIMIZER_PRECISION.is(Precision::BF16),
     field::parallelism::CONTEXT.is(8),
+    field::parallelism::DATA.is(8),
     field::parallelism::EXPERT.is(64),
     field::parallelism::EXPERT_TENSOR.is(8),
     field::parallelism::PIPELINE.is(16),
@@ -98,7 +99,8 @@ pub(crate) fn leave_compiled_open(claims: &mut Claims) {
 }
 
 /// Opens a field at its leanest value.
-pub(crate) fn open_at_its_leanest(field: AnyField, claims: &mut Claims) {
+pub(crate) fn open_at_its_leanest(field: impl Into<AnyField>, claims: &mut Claims) {
+    let field = field.into();
     if let Some(leanest) = LEANEST.iter().find(|leanest| leanest.field == field) {
         claims.open_as(*leanest);
     }

@@ -89,6 +89,12 @@ impl Config {
         self.tree.as_object().and_then(|keys| at(keys, path)).is_some_and(Value::is_null)
     }
 
+    /// A group of keys alone. What is asked of it counts as asked of the whole.
+    pub(crate) fn group(&self, path: &str) -> Self {
+        let tree = self.get(path).cloned().unwrap_or_default();
+        Self { source: self.source.clone(), tree, asked: self.asked.clone() }
+    }
+
     /// Counts all keys of a group as read: what they say does not hold.
     pub(crate) fn set_aside(&self, group: &str) {
         let Some(keys) = self.tree.as_object().and_then(|keys| at(keys, group)) else { return };

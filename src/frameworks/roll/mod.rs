@@ -114,8 +114,7 @@ fn file(launch: &Launch, claims: &mut Claims) -> Option<Config> {
 
 /// A group of a configuration as settings of its own.
 fn within(file: &Config, path: &str) -> Settings<'static> {
-    let group = file.get(path).cloned().unwrap_or_default();
-    Settings::of(vec![Place::File(Config::new(file.source.clone(), group))])
+    Settings::of(vec![Place::File(file.group(path))])
 }
 
 /// Claims the settings of the launch.
@@ -123,8 +122,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let (Some(objective), Some(file)) = (program(launch), file(launch, claims)) else { return };
     let Some(group) = TRAINED.iter().find(|group| file.get(group).is_some()) else { return };
     // The keys of the other groups say nothing of the trained model.
-    for (key, _) in file.tree.as_object().into_iter().flatten() {
-        file.set_aside(key);
+    let groups = file.tree.as_object().into_iter().flatten().map(|(key, _)| key);
+    for other in groups.filter(|key| key != group) {
+        file.set_aside(other);
     }
     let of = |part: &str| within(&file, &format!("{group}.{part}"));
     let worker = within(&file, group);

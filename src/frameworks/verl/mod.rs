@@ -32,6 +32,7 @@ use crate::command::{Launch, Target, purpose};
 use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::hydra;
 use crate::frameworks::reading::settings::{self, Place, Settings};
@@ -264,7 +265,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.assume(field::parallelism::SEQUENCE, true, SOURCE);
         // The package's own file divides by other degrees in other releases.
         for degree in [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::EXPERT] {
-            claims.open(degree, 8);
+            complete::open_at_its_leanest(degree, claims);
         }
     } else {
         claims.argument(field::FRAMEWORK, Framework::FSDP, "verl");

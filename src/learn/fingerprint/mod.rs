@@ -29,19 +29,16 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::hardware::Catalogue;
+use crate::job::keys;
 use crate::kinds::requests::requests;
 use crate::kinds::{self, Kind, PodGroup, config_maps};
 use crate::surroundings::Surroundings;
 
-/// The prefix of our annotations.
-const ANNOTATIONS: &str = "weighbridge.dev/";
 /// The most words and variables that are hashed of a container. A job with more has no fingerprint.
 const MOST_WORDS: usize = 20_000;
 
 /// Volumes that hold no model and no settings that may be read. The apiserver gives each pod a projected one, of a random name.
 const UNDECIDING_VOLUMES: &[&str] = &["emptyDir", "secret", "projected", "downwardAPI"];
-/// Our annotations that decide time or money, and no memory.
-const OF_TIME: &[&str] = &["override", "tokens", "steps", "epochs", "mfu", "price-per-gpu-hour", "days"];
 
 /// The fingerprint of a workload on an accelerator: thirty-two hexadecimal digits. None if it asks for no accelerators, if it
 /// is too long, or if a ConfigMap of it is not read: it may have changed since.
@@ -122,8 +119,8 @@ impl Parts {
     fn annotations(&mut self, object: &Value) {
         let annotations =
             object.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
-        let counted = annotations
-            .filter(|(key, _)| key.strip_prefix(ANNOTATIONS).is_some_and(|key| !OF_TIME.contains(&key)));
+        let counted =
+            annotations.filter(|(key, _)| key.strip_prefix(keys::PREFIX).is_some_and(keys::decides_memory));
         let counted: BTreeMap<_, _> =
             counted.map(|(key, value)| (key, value.as_str().unwrap_or_default())).collect();
         for (key, value) in counted {
