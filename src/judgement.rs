@@ -392,6 +392,8 @@ impl Reason {
 pub struct Memory {
     /// The memory that must fit: the point estimate.
     pub peak_bytes: Bytes,
+    /// The lower bound of the needed memory in every reading of what is open. A refusal rests on it.
+    pub least_bytes: Bytes,
     /// The 5th percentile of the needed memory.
     pub lower_bytes: Bytes,
     /// The 95th percentile of the needed memory.

@@ -137,6 +137,7 @@ fn every_promised_key_is_there_whatever_is_known() -> Result<()> {
             "/memory",
             &[
                 "peakBytes",
+                "leastBytes",
                 "lowerBytes",
                 "upperBytes",
                 "allocatedBytes",

@@ -99,7 +99,8 @@ fn a_command_is_judged_as_the_annotations_that_say_the_same() {
         let (said_memory, stated_memory) = (said.memory.unwrap(), stated.memory.unwrap());
         // A command may do more than its options say, which lowers the lower bound.
         let lower_bytes = said_memory.lower_bytes.min(stated_memory.lower_bytes);
-        let stated_memory = Memory { lower_bytes, ..stated_memory };
+        let least_bytes = said_memory.least_bytes.min(stated_memory.least_bytes);
+        let stated_memory = Memory { lower_bytes, least_bytes, ..stated_memory };
         assert_eq!(said_memory, stated_memory, "{command}\n{:?}\n{:?}", said.job, stated.job);
         assert_eq!(said.verdict, stated.verdict, "{command}");
         assert!(said.warnings.is_empty(), "{:?}", said.warnings);

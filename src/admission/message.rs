@@ -184,6 +184,7 @@ mod tests {
         let bytes = Bytes::from_gib;
         let memory = Memory {
             peak_bytes: bytes(97.4),
+            least_bytes: bytes(92.5),
             lower_bytes: bytes(92.5),
             upper_bytes: bytes(101.0),
             allocated_bytes: bytes(94.1),

@@ -161,6 +161,7 @@ fn resource(resource: &judgement::Resource) -> ResourceStatus {
 fn memory(memory: &judgement::Memory) -> MemoryStatus {
     MemoryStatus {
         peak_bytes: bytes(memory.peak_bytes),
+        least_bytes: bytes(memory.least_bytes),
         lower_bytes: bytes(memory.lower_bytes),
         upper_bytes: bytes(memory.upper_bytes),
         allocated_bytes: bytes(memory.allocated_bytes),

@@ -198,6 +198,9 @@ pub struct MemoryStatus {
     /// The memory that must be available.
     #[schemars(range(min = 0))]
     pub peak_bytes: i64,
+    /// The least that the job needs in every reading of what is open. A refusal rests on it.
+    #[schemars(range(min = 0))]
+    pub least_bytes: i64,
     /// The lower end of the 90 % interval.
     #[schemars(range(min = 0))]
     pub lower_bytes: i64,

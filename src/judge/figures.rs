@@ -16,9 +16,11 @@ use super::capacity::Capacity;
 /// The peak memory with its 90 % interval.
 pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<Bytes>) -> Memory {
     let (peak, pipeline) = (&estimate.peak, estimate.assumed.likely.pipeline);
-    let (lower, upper) = need.bounds();
+    let (lower, upper) = need.interval();
+    let (least, _) = need.bounds();
     Memory {
         peak_bytes: peak.needed,
+        least_bytes: least.min(peak.needed),
         lower_bytes: lower.min(peak.needed),
         upper_bytes: upper.max(peak.needed),
         allocated_bytes: peak.allocated,
@@ -56,7 +58,7 @@ pub(super) fn counted(
     unread_fields: bool,
 ) -> Counted {
     let interval = |figure: Figure, distribution: &Distribution| {
-        let (lower, upper) = distribution.bounds();
+        let (lower, upper) = distribution.interval();
         Interval { estimated: estimate.peak.figure(figure), lower, upper }
     };
     Counted {

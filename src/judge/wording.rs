@@ -33,26 +33,35 @@ pub(super) fn message(
     let name = shown.capacity().name().unwrap_or_else(|| "accelerator".into());
     let headroom = shown.capacity().headroom;
     let offered = memory.capacity_bytes.map(|bytes| Offer { name: &name, bytes, headroom });
-    let (peak, lower) = (memory.peak_bytes, memory.lower_bytes);
-    let need = verdict::need(peak, lower, memory.upper_bytes, offered);
+    let peak = memory.peak_bytes;
+    let need = |lower| verdict::need(peak, lower, memory.upper_bytes, offered);
     match decision.verdict {
         Verdict::Unknown if judgement.swings.is_empty() => {
-            format!("{need}; training of this objective was not compared with measurements")
+            format!(
+                "{}; training of this objective was not compared with measurements",
+                need(memory.least_bytes)
+            )
         }
         Verdict::Unknown => {
-            format!("{need}; what is missing decides: {}", unknowns::named(&judgement.swings))
+            format!(
+                "{}; what is missing decides: {}",
+                need(memory.least_bytes),
+                unknowns::named(&judgement.swings)
+            )
         }
         Verdict::OutOfMemory => {
-            let mut need = verdict::refused_need(peak, lower, offered);
+            let mut need = verdict::refused_need(peak, memory.least_bytes, offered);
             if offered.is_none() {
                 need.push_str(", more than its accelerator offers");
             }
             let nothing = if sought && judgement.advice.is_empty() { "; no near change fits" } else { "" };
             verdict::denial(&need, &changes(judgement)) + nothing
         }
-        Verdict::Tight => format!("may run out: {}", verdict::denial(&need, &changes(judgement))),
-        Verdict::Fits => fits(need, memory, offered, judgement),
-        Verdict::NotTraining | Verdict::Unrecognised => need,
+        Verdict::Tight => {
+            format!("may run out: {}", verdict::denial(&need(memory.lower_bytes), &changes(judgement)))
+        }
+        Verdict::Fits => fits(need(memory.lower_bytes), memory, offered, judgement),
+        Verdict::NotTraining | Verdict::Unrecognised => need(memory.lower_bytes),
     }
 }
 

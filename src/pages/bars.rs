@@ -283,6 +283,7 @@ mod tests {
         let peak = Bytes::from_gib(parts.iter().map(|(_, gib)| gib).sum());
         Memory {
             peak_bytes: peak,
+            least_bytes: peak.scale(0.9),
             lower_bytes: peak.scale(0.9),
             upper_bytes: Bytes::from_gib(upper),
             allocated_bytes: peak,

@@ -34,6 +34,7 @@ fn out_of_memory() -> Judgement {
         ],
         memory: Some(Memory {
             peak_bytes: gib(96.4),
+            least_bytes: gib(88.1),
             lower_bytes: gib(88.1),
             upper_bytes: gib(104.9),
             allocated_bytes: gib(94.0),

@@ -10,9 +10,20 @@
 //! P(need > c) = Σ w_i · Φ(ln(need_i / c) / σ_i)      w = 0.25, 0.60, 0.15      σ_i² = σ² + min(u / need_i, ½)²
 //! ```
 //!
-//! The bounds are those of a 90 % interval. The lower bound is the leanest plan's, the upper bound is the heaviest
-//! plan's: `need_lean · exp(−1.645 σ_lean)` to `need_heavy · exp(1.645 σ_heavy)`. Both grow with the need. A field that
-//! is stated leaves fewer plans between the two, so it never widens the interval.
+//! The bounds hold in every reading, and a refusal rests on the lower one. It is the leanest plan's, and the upper bound is the
+//! heaviest plan's: `need_lean · exp(−1.645 σ_lean)` to `need_heavy · exp(1.645 σ_heavy)`. Both grow with the need. A field that
+//! is stated leaves fewer plans between the two, so it never widens the bounds.
+//!
+//! The 90 % interval lies within the bounds. It is what people read. The reach of the open fields and the error of the formulas are
+//! independent, and few jobs have all their open fields at the leanest:
+//!
+//! ```text
+//! lower = need_likely · exp(−√((0.7 ln(need_likely / need_lean))² + (1.645 σ)²))
+//! upper = need_likely · exp(+√((ln(need_heavy / need_likely))²    + (1.645 σ)²))
+//! ```
+//!
+//! The share 0.7 is fitted. Of 252 public figures that took no part in any other fit, 8 lie below the lower end (of 127 in ms-swift's
+//! examples 3, of 125 others 5). With a share of 1 it is 4, with 0.6 it is 11.
 //!
 //! Arithmetic has no spread. The weights and the optimizer states of the leanest plan are counted exactly. Their bytes
 //! are a floor of the lower bound, and a card below the floor is too small in every reading.
@@ -25,7 +36,7 @@
 //! ```
 //!
 //! Of a framework, or of parts of a model, that was never compared with a measurement, the floor alone is the lower bound.
-//! Such a job is refused by arithmetic, or not at all.
+//! Such a job is refused by arithmetic, or not at all. Its interval has the spread of such estimates.
 //!
 //! The weights of the plans are chosen for their consequences. If a job's probability is 0.9, even its leanest plan
 //! runs out with a probability of at least 60 %. If a job runs out only in its heaviest reading (15 %), there is no
@@ -39,6 +50,9 @@ const WEIGHTS: [f64; 3] = [0.25, 0.60, 0.15];
 /// The most that memory which no tensor owns adds to the spread. With more, the upper bound would fall as the need
 /// grows.
 const UNOWNED_AT_MOST: f64 = 0.5;
+
+/// The share of the way to the leanest plan that the 90 % interval goes, in logarithms.
+const LEAN_REACH: f64 = 0.7;
 
 /// The least spread. A logarithm is divided by it.
 const LEAST_SPREAD: f64 = 1e-6;
@@ -176,18 +190,36 @@ impl Distribution {
         above(need, self.spread).max(above(stated, LEAST_SPREAD))
     }
 
-    /// The ends of the 90 % interval.
+    /// The bounds of all readings.
     pub fn bounds(&self) -> (Bytes, Bytes) {
-        const NINETY_PERCENT: f64 = 1.645;
         let [lean, _, heavy] = self.plans();
-        let end = |(need, stated): (Bytes, Bytes), way: f64| {
-            let end = |need: Bytes, spread: f64| {
-                need.scale((way * NINETY_PERCENT * self.with_unowned_of(spread, need)).exp())
-            };
-            end(need, self.spread).max(end(stated, LEAST_SPREAD))
+        let lower = if self.unchecked { self.floor } else { self.end(lean, -1.0).max(self.floor) };
+        (lower, self.end(heavy, 1.0).max(lower))
+    }
+
+    /// The ends of the 90 % interval.
+    pub fn interval(&self) -> (Bytes, Bytes) {
+        let [_, plan, _] = self.plans();
+        let [lean, likely, heavy] = self.higher().map(Bytes::as_f64);
+        let (least, most) = self.bounds();
+        if lean <= 0.0 {
+            return (least, most);
+        }
+        let of = |open: f64, way: f64| {
+            let error = (self.end(plan, way).as_f64() / likely).ln();
+            Bytes::from_f64(likely * (way * open.hypot(error)).exp())
         };
-        let lower = if self.unchecked { self.floor } else { end(lean, -1.0).max(self.floor) };
-        (lower, end(heavy, 1.0).max(lower))
+        let lower = of(LEAN_REACH * (likely / lean).ln(), -1.0).max(least);
+        (lower, of((heavy / likely).ln(), 1.0).min(most).max(lower))
+    }
+
+    /// The end of the interval of one plan, below it (−1) or above it (1).
+    fn end(&self, (need, stated): (Bytes, Bytes), way: f64) -> Bytes {
+        const NINETY_PERCENT: f64 = 1.645;
+        let end = |need: Bytes, spread: f64| {
+            need.scale((way * NINETY_PERCENT * self.with_unowned_of(spread, need)).exp())
+        };
+        end(need, self.spread).max(end(stated, LEAST_SPREAD))
     }
 
     /// The need that is not exceeded with this probability.
@@ -240,6 +272,40 @@ mod tests {
         let unchecked = known.clone().with_floor_alone();
         assert!(known.bounds().0 > need(50));
         assert_eq!(unchecked.bounds(), (need(18), known.bounds().1));
+    }
+
+    #[test]
+    fn the_interval_of_a_need_that_was_never_measured_has_its_spread() {
+        let need = Bytes(60 * GIB);
+        let known = Distribution::new(need, need, need, 0.1).with_floor(Bytes(18 * GIB));
+        assert_eq!(known.clone().with_floor_alone().interval(), known.interval());
+        assert_eq!(known.interval(), known.bounds());
+    }
+
+    #[test]
+    fn the_interval_lies_within_the_bounds_and_around_the_likeliest_need() {
+        let gib = |n: u64| Bytes(n * GIB);
+        for (lean, likely, heavy) in
+            [(0, 0, 0), (0, 60, 60), (40, 60, 90), (60, 60, 60), (1, 60, 600), (60, 61, 61)]
+        {
+            for floor in [0, 30] {
+                let need = Distribution::new(gib(lean), gib(likely), gib(heavy), 0.1)
+                    .with_unowned(gib(2))
+                    .with_floor(gib(floor));
+                let ((least, most), (lower, upper)) = (need.bounds(), need.interval());
+                assert!(least <= lower && lower <= upper && upper <= most, "{lean} {likely} {heavy} {floor}");
+                assert!(lower <= need.likely().max(gib(floor)) && need.likely() <= upper);
+            }
+        }
+    }
+
+    #[test]
+    fn open_fields_and_the_error_of_the_formulas_add_in_squares() {
+        let gib = |n: u64| Bytes(n * GIB);
+        let (lower, upper) = Distribution::new(gib(30), gib(60), gib(120), 0.2).interval();
+        let away = |end: Bytes| (end.as_f64() / gib(60).as_f64()).ln();
+        assert!((away(lower) + (0.7 * 2f64.ln()).hypot(0.329)).abs() < 1e-6);
+        assert!((away(upper) - 2f64.ln().hypot(0.329)).abs() < 1e-6);
     }
 
     #[test]

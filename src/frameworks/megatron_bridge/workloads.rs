@@ -126,7 +126,7 @@ pub(super) fn assume(recipe: &str, arguments: &Arguments, claims: &mut Claims) -
     if let Some(layers) = offloaded {
         claims.assume(field::OFFLOADED_LAYERS, layers, SOURCE);
     }
-    if row.differs(16) || row.differs(17) {
+    if row.differs(15) || row.differs(16) || row.differs(17) {
         claims.open(field::RECOMPUTE, Recompute::Full);
     } else {
         recomputed(row.number(16).unwrap_or(0), row.cell(17), claims);

@@ -367,8 +367,8 @@ mod tests {
             kept_by(&serde_json::json!({"offload": {"activations": true}, "offloadedLayers": layers})) / stay
         };
         assert_eq!(
-            [left(0), left(2), left(4), left(6)].map(|share| (share * 6.0).round()),
-            [6.0, 6.0, 4.0, 2.0]
+            [left(0), left(2), left(4), left(6)].map(|share| format!("{share:.3}")),
+            ["1.000", "1.000", "0.667", "0.333"]
         );
     }
 }
