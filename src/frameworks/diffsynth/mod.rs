@@ -90,9 +90,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if settings.text(&["task"]).is_some_and(|task| task.ends_with(":data_process")) {
         claims.beyond = Some(Cause::Preparation);
     }
-    INERT.iter().for_each(|option| {
+    for option in INERT {
         settings.has(&[option]);
-    });
+    }
 }
 
 /// The first of the files that is the network's: `Wan-AI/Wan2.1-T2V-14B:diffusion_pytorch_model*.safetensors,…`.

@@ -12,7 +12,7 @@ use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags;
-use crate::frameworks::reading::settings::Settings;
+use crate::frameworks::reading::settings::{Setting, Settings};
 use crate::job::{Framework, Method, OpenField, Optimizer, Precision, Recompute, Sharding, Source, field};
 use crate::model::known::{self, Known};
 use crate::units::Bytes;
@@ -35,7 +35,7 @@ pub(crate) fn optimizer(
     claims: &mut Claims,
 ) {
     let setting = settings.get(names);
-    let word = setting.as_ref().and_then(|setting| setting.text()).unwrap_or_default();
+    let word = setting.as_ref().and_then(Setting::text).unwrap_or_default();
     match setting.zip(flags::one_of(own, &word)) {
         Some((setting, optimizer)) => setting.says(claims, field::OPTIMIZER, optimizer),
         None => training_arguments::optimizer(settings, names, claims),

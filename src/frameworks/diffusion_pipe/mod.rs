@@ -7,6 +7,8 @@
 //! pipeline of `pipeline_stages` on DeepSpeed. `transformer_dtype: float8` keeps a frozen model in eight bits, `blocks_to_swap` moves
 //! parts to the host. Latents and texts are computed before. The sizes are in the file of `dataset`.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::command::{Launch, Target, basename};
@@ -52,9 +54,13 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     file(launch, &mut Claims::default()).is_some()
 }
 
+fn is_toml(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "toml")
+}
+
 fn file(launch: &Launch, claims: &mut Claims) -> Option<Config> {
     let is_its = matches!(&launch.target, Target::Script(path) if basename(path) == "train.py");
-    let path = launch.arguments.value("config").filter(|path| is_its && path.ends_with(".toml"))?;
+    let path = launch.arguments.value("config").filter(|path| is_its && is_toml(path))?;
     launch.files.meant(path)?;
     let config = config::named(launch, path, "--config", claims)?;
     let has = |key: &str| config.get(key).is_some();

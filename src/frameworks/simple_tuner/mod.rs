@@ -74,8 +74,8 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 
 /// The file of options, with keys as options have them.
 fn file(launch: &Launch, claims: &mut Claims) -> Option<Config> {
-    let words = launch.arguments.words().iter();
-    let named = words.filter_map(|word| word.text.strip_prefix("env=")).next();
+    let mut words = launch.arguments.words().iter();
+    let named = words.find_map(|word| word.text.strip_prefix("env="));
     let named = named.or_else(|| launch.environment.get("ENV"));
     let folder = named.map_or_else(|| "config".to_owned(), |name| format!("config/{name}"));
     let path = format!("{folder}/config.json");
