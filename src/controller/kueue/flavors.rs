@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::queued::{PodSet, Queued, list, text, texts};
 use crate::admission::queued::Elsewhere;
 use crate::surroundings::{Assigned, Documents, Labels};
-use crate::workload::accelerator::admits_labels;
+use crate::workload::accelerator::placement::admits_labels;
 
 /// The most other flavors that are tried.
 const MOST: usize = 16;

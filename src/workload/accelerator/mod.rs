@@ -19,12 +19,11 @@
 
 mod assigned;
 mod participants;
-mod placement;
+pub(crate) mod placement;
 mod queues;
 
 pub(super) use assigned::{placed, templates};
 pub(super) use participants::Participants;
-pub(crate) use placement::admits_labels;
 
 use std::sync::Arc;
 
