@@ -17,7 +17,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Method, OpenField, Optimizer, Precision, Recompute, Sharding, field};
+use crate::job::{Method, OpenField, Optimizer, Precision, Recompute, field};
 
 const SOURCE: &str = "ai-toolkit default";
 
@@ -56,15 +56,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::File(config)]);
     network::begins("ai-toolkit", SOURCE, claims);
     settings::read(FLAGS, &settings, claims);
-    settings::assume(
-        &[
-            field::batch::MICRO_BATCH_SIZE.is(1),
-            field::PRECISION.is(Precision::BF16),
-            field::parallelism::SHARDING.is(Sharding::None),
-        ],
-        SOURCE,
-        claims,
-    );
+    settings::assume(network::USUAL, SOURCE, claims);
     trained(&settings, claims);
     let computed = claims.get(field::PRECISION).unwrap_or(Precision::BF16);
     claims.assume(field::PARAMETER_PRECISION, computed, SOURCE);

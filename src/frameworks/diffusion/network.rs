@@ -13,9 +13,18 @@ use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags;
 use crate::frameworks::reading::settings::{Setting, Settings};
-use crate::job::{Framework, Method, OpenField, Optimizer, Precision, Recompute, Sharding, Source, field};
+use crate::job::{
+    Assignment, Framework, Method, OpenField, Optimizer, Precision, Recompute, Sharding, Source, field,
+};
 use crate::model::known::{self, Known};
 use crate::units::Bytes;
+
+/// What programs take that have a configuration file, if it does not say another.
+pub(crate) const USUAL: &[Assignment] = &[
+    field::batch::MICRO_BATCH_SIZE.is(1),
+    field::PRECISION.is(Precision::BF16),
+    field::parallelism::SHARDING.is(Sharding::None),
+];
 
 /// As good as none: the field takes no zero.
 const NO_TOWER: u64 = 1;

@@ -19,7 +19,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Method, Optimizer, Precision, Recompute, Sharding, field};
+use crate::job::{Method, Optimizer, Precision, Recompute, field};
 use crate::model::known;
 
 const SOURCE: &str = "diffusion-pipe default";
@@ -74,15 +74,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     network::begins("diffusion-pipe", SOURCE, claims);
     network::without_towers("diffusion-pipe", claims);
     settings::read(FLAGS, &settings, claims);
-    settings::assume(
-        &[
-            field::batch::MICRO_BATCH_SIZE.is(1),
-            field::PRECISION.is(Precision::BF16),
-            field::parallelism::SHARDING.is(Sharding::None),
-        ],
-        SOURCE,
-        claims,
-    );
+    settings::assume(network::USUAL, SOURCE, claims);
     model(&settings, claims);
     trained(&settings, claims);
     let computed = claims.get(field::PRECISION).unwrap_or(Precision::BF16);

@@ -15,7 +15,7 @@ const OTHER_MODELS: &[&str] = &["teacher", "ref_model", "reference", "reward", "
 const MOST_BASES: usize = 8;
 /// Trainers of Ray Train 2, which start a function on each worker, and of dlrover, which counts the steps of a loop. They train
 /// nothing themselves.
-const HELPERS: &[&str] =
+const LOOPS_OF_OTHERS: &[&str] =
     &["ElasticTrainer", "TorchTrainer", "DataParallelTrainer", "LightningTrainer", "AccelerateTrainer"];
 
 /// What trains in a program.
@@ -128,7 +128,7 @@ pub(super) fn made(program: &Program) -> impl DoubleEndedIterator<Item = &Call> 
 fn is_trainer(name: &str) -> bool {
     name.ends_with("Trainer")
         && name.starts_with(|c: char| c.is_ascii_uppercase())
-        && !HELPERS.contains(&name)
+        && !LOOPS_OF_OTHERS.contains(&name)
 }
 
 /// Whether Ray defines what is called.
