@@ -64,7 +64,7 @@ pub(super) struct Binding<'a> {
 pub(super) struct Place {
     /// The place behind which the name is bound.
     pub(super) at: TextSize,
-    /// The statements among which it is: whatever of them is behind it runs after it.
+    /// The statements among which it is: those behind it run after it.
     pub(super) block: TextRange,
     /// The bodies around it that may end before it, or not be entered: those of loops and of `try`.
     pub(super) may_end_before: Rc<[TextRange]>,

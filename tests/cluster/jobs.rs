@@ -5,6 +5,19 @@ use serde_json::{Map, Value, json};
 
 const PREFIX: &str = "weighbridge.dev/";
 
+/// Llama-3.2-3B whole on every GPU, which fits on an H100 and not on an A10. The accelerator is left open.
+pub(crate) const WHOLE: &[(&str, &str)] = &[
+    ("model", "llama-3.2-3b"),
+    ("method", "full"),
+    ("sharding", "ddp"),
+    ("optimizer", "adamw"),
+    ("precision", "bf16"),
+    ("micro-batch-size", "1"),
+    ("sequence-length", "1024"),
+    ("recompute", "full"),
+    ("attention", "flash"),
+];
+
 /// An example, by the name of its file.
 pub(crate) fn example(file: &str) -> Result<Value> {
     let path = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));

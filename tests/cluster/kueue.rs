@@ -9,7 +9,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::gate::{SOON, Yard, condition, weighbridge};
-use super::jobs::{annotated, job, pytorchjob};
+use super::jobs::{WHOLE, annotated, job, pytorchjob};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_for};
 
 const ANSWERS: &str = "weighbridge_kueue_checks_total";
@@ -44,20 +44,9 @@ async fn queues(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Llama-3.2-3B whole on every GPU, which fits on an H200 and not on a T4. The accelerator is left open.
+/// It fits on an H200 and not on a T4.
 fn whole(name: &str) -> Value {
-    let annotations = [
-        ("model", "llama-3.2-3b"),
-        ("method", "full"),
-        ("sharding", "ddp"),
-        ("optimizer", "adamw"),
-        ("precision", "bf16"),
-        ("micro-batch-size", "1"),
-        ("sequence-length", "1024"),
-        ("recompute", "full"),
-        ("attention", "flash"),
-    ];
-    pytorchjob(name, 1, &annotations)
+    pytorchjob(name, 1, WHOLE)
 }
 
 fn workloads(yard: &Yard<'_>) -> Api<DynamicObject> {

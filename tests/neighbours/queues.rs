@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 use super::kueue::Kueue;
 use crate::cluster::gate::{condition, create, weighbridge};
-use crate::cluster::jobs::{annotated, job, pytorchjob};
+use crate::cluster::jobs::{WHOLE, annotated, job, pytorchjob};
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, Shared, wait_for};
 
 const PRODUCT: &str = "nvidia.com/gpu.product";
@@ -224,19 +224,6 @@ impl Team {
     }
 }
 
-/// Llama-3.2-3B whole on every GPU, which fits on an H100 and not on an A10.
-const WHOLE: &[(&str, &str)] = &[
-    ("model", "llama-3.2-3b"),
-    ("method", "full"),
-    ("sharding", "ddp"),
-    ("optimizer", "adamw"),
-    ("precision", "bf16"),
-    ("micro-batch-size", "1"),
-    ("sequence-length", "1024"),
-    ("recompute", "full"),
-    ("attention", "flash"),
-];
-
 /// Makes it fit on an A10.
 const LORA: &[(&str, &str)] = &[("method", "lora"), ("lora-rank", "8")];
 
@@ -264,7 +251,7 @@ fn flavor(workload: &Value) -> &str {
     flavors["nvidia.com/gpu"].as_str().unwrap_or_default()
 }
 
-/// What is said of the workload's memory, if it does not fit.
+/// The message about the memory of a workload that does not fit.
 fn refusal(workload: &Value) -> &str {
     let fits = condition(workload, "weighbridge.dev/FitsMemory");
     fits["message"].as_str().filter(|_| fits["status"] == "False").unwrap_or_default()

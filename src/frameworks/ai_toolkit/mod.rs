@@ -7,7 +7,7 @@
 //! keeps the frozen model in eight bits, `model.low_vram` moves parts of it to the host. The format is `train.dtype`. The largest resolution of the
 //! datasets counts, and their `num_frames`. One process trains, on one device.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::diffusion::images::Size;
@@ -17,7 +17,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Method, OpenField, Optimizer, Precision, Recompute, field};
+use crate::job::{Method, Optimizer, Precision, Recompute, field};
 
 const SOURCE: &str = "ai-toolkit default";
 
@@ -63,9 +63,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::recompute(&settings, &["train.gradient_checkpointing"], claims);
     claims.assume(field::RECOMPUTE, Recompute::Full, SOURCE);
     network::optimizer(&settings, &["train.optimizer"], &[], (Optimizer::AdamW8bit, SOURCE), claims);
-    if let Some(setting) = settings.get(&["train.gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["train.gradient_accumulation_steps"], claims);
     if network::any_on(&settings, MOVES) {
         claims.open(field::offload::PARAMETERS, true);
     }
@@ -91,12 +89,7 @@ fn trained(settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(ADAPTERS, settings, claims);
     claims.assume(field::finetuning::RANK, 4, SOURCE);
     if setting.text().is_none_or(|kind| kind != "lora") {
-        claims.open_field(OpenField {
-            field: field::finetuning::RANK.erased(),
-            leanest: Some(json!(1)),
-            heaviest: None,
-            although_given: true,
-        });
+        claims.open_anyway(field::finetuning::RANK, 1);
     }
     if network::any_on(settings, FEW_BITS) {
         network::few_bits(claims);

@@ -9,8 +9,6 @@
 //! is one sample. A sample is `--height` × `--width` pixels, else up to `--max_pixels` (1024²), and a video has `--num_frames`
 //! (81). Wan's trainer turns checkpointing on unasked. `--task sft:data_process` computes what encoders say, for another launch.
 
-use serde_json::json;
-
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::diffusion::images::Size;
 use crate::frameworks::diffusion::network;
@@ -18,7 +16,7 @@ use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Cause, Method, OpenField, Optimizer, Precision, Recompute, field};
+use crate::job::{Cause, Method, Optimizer, Precision, Recompute, field};
 use crate::model::known;
 
 const SOURCE: &str = "DiffSynth-Studio default";
@@ -76,9 +74,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     checkpointing(launch, &settings, claims);
     sample(&settings, claims);
     network::optimizer(&settings, &["customized_optimizer"], &[], (Optimizer::AdamW, SOURCE), claims);
-    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["gradient_accumulation_steps"], claims);
     network::sharding(launch, SOURCE, claims);
     if network::any_on(&settings, FEW_BITS) {
         network::few_bits(claims);
@@ -130,12 +126,7 @@ fn trained(settings: &Settings<'_>, claims: &mut Claims) {
     let parts = settings.text(&["trainable_models"]);
     if parts.is_some_and(|parts| !parts.split(',').any(|part| part.trim().starts_with("dit"))) {
         // A part such as a VAE, or what is added to the network.
-        claims.open_field(OpenField {
-            field: field.erased(),
-            leanest: Some(json!(Method::LoRA)),
-            heaviest: None,
-            although_given: true,
-        });
+        claims.open_anyway(field, Method::LoRA);
     }
 }
 

@@ -217,9 +217,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.assume(field::RECOMPUTE, Recompute::None, SOURCE);
     image(program, &settings, claims);
     optimizer(&settings, claims);
-    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["gradient_accumulation_steps"], claims);
     network::sharding(launch, SOURCE, claims);
     if network::any_on(&settings, SWAPS) {
         claims.open(field::offload::PARAMETERS, true);

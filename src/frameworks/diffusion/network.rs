@@ -1,4 +1,4 @@
-//! What the programs that train diffusion models have in common, whatever their options are called.
+//! What the programs that train diffusion models have in common. Each has its own names of options.
 //!
 //! The trained network is the model. Text encoders and VAE are towers: frozen, and perhaps freed before the first step, because
 //! many programs compute latents and texts once. With adapters the network, too, is in the format of the computation. What a step
@@ -58,7 +58,7 @@ pub(crate) fn named(claims: &Claims) -> Option<&'static Known> {
     named.as_deref().and_then(known::find)
 }
 
-/// The dimensions of the program's own architecture, whatever its checkpoint is called.
+/// The dimensions of the program's own architecture. The name of its checkpoint does not matter.
 pub(crate) fn stands_for(known: &Known, source: &str, claims: &mut Claims) {
     for (field, value) in known.fields() {
         claims.assume(field, value, source);
@@ -101,12 +101,7 @@ pub(crate) fn sample(
 
 /// The frozen network may be kept in few bits.
 pub(crate) fn few_bits(claims: &mut Claims) {
-    claims.open_field(OpenField {
-        field: field::finetuning::METHOD.erased(),
-        leanest: Some(json!(Method::QLoRA)),
-        heaviest: None,
-        although_given: true,
-    });
+    claims.open_anyway(field::finetuning::METHOD, Method::QLoRA);
 }
 
 /// Whether one of these options is given, and not turned off.

@@ -82,9 +82,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::recompute(&settings, &["activation_checkpointing"], claims);
     claims.assume(field::RECOMPUTE, Recompute::None, SOURCE);
     network::optimizer(&settings, &["optimizer.type"], OPTIMIZERS, (Optimizer::AdamW, SOURCE), claims);
-    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["gradient_accumulation_steps"], claims);
     if network::any_on(&settings, &["blocks_to_swap"]) {
         claims.open(field::offload::PARAMETERS, true);
     }

@@ -170,9 +170,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.open(field::offload::ACTIVATIONS, true);
     }
     training_arguments::optimizer(&settings, &["optimizer.type"], claims);
-    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["gradient_accumulation_steps"], claims);
     if settings.has(&["moe_num_experts"]) {
         claims.beyond = Some(Cause::OtherBackend);
     }

@@ -172,9 +172,7 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
     recompute(settings, &["gradient_checkpointing", "activation_checkpointing"], claims);
     optimizer(settings, &["optim"], claims);
     by_pieces(settings, claims);
-    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(settings, &["gradient_accumulation_steps"], claims);
 }
 
 /// `save_strategy: no`.

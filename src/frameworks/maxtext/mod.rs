@@ -21,9 +21,7 @@ use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Text};
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
-use crate::job::{
-    Assignment, Attention, Field, Framework, OpenField, Optimizer, Precision, Recompute, field,
-};
+use crate::job::{Assignment, Attention, Field, Framework, Optimizer, Precision, Recompute, field};
 
 const SOURCE: &str = "MaxText base.yml";
 const MODULES: &[&str] = &[
@@ -138,12 +136,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             settings::assume(SHAPE, SOURCE, claims);
         }
     } else {
-        claims.open_field(OpenField {
-            field: field::batch::MICRO_BATCH_SIZE.erased(),
-            leanest: Some(1.into()),
-            heaviest: None,
-            although_given: true,
-        });
+        claims.open_anyway(field::batch::MICRO_BATCH_SIZE, 1);
         claims.open(field::RECOMPUTE, Recompute::Full);
         claims.open(field::offload::OPTIMIZER, true);
         for field in [field::parallelism::TENSOR, field::parallelism::CONTEXT] {

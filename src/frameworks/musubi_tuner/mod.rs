@@ -8,7 +8,7 @@
 //! `--full_bf16`, in bf16. Latents and texts were computed before, so nothing else is held. A batch, its pixels and its frames are in
 //! the dataset's TOML; the program's own default is a batch of 1.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::diffusion::images::Size;
@@ -18,7 +18,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Method, OpenField, Optimizer, Precision, Recompute, field};
+use crate::job::{Method, Optimizer, Precision, Recompute, field};
 use crate::model::known;
 
 const SOURCE: &str = "musubi-tuner default";
@@ -116,9 +116,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     samples(launch, &settings, claims);
     network::optimizer(&settings, &["optimizer_type"], &[], (Optimizer::AdamW, SOURCE), claims);
-    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["gradient_accumulation_steps"], claims);
     network::sharding(launch, SOURCE, claims);
     if network::any_on(&settings, SWAPS) {
         claims.open(field::offload::PARAMETERS, true);
@@ -166,13 +164,7 @@ fn samples(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     let config = config.and_then(|path| config::named(launch, path, "--dataset_config", claims));
     let Some(config) = config else {
         claims.assume(field::batch::MICRO_BATCH_SIZE, 1, SOURCE);
-        let field = field::batch::MICRO_BATCH_SIZE.erased();
-        return claims.open_field(OpenField {
-            field,
-            leanest: Some(json!(1)),
-            heaviest: None,
-            although_given: false,
-        });
+        return claims.open(field::batch::MICRO_BATCH_SIZE, 1);
     };
     let parts = parts(&config);
     let whole = |name: &str| parts.iter().filter_map(|part| part.get(name)).filter_map(Value::as_u64).max();

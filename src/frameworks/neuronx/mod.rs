@@ -39,8 +39,6 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if settings.text(&["model_path"]).is_some_and(|path| !config::is_config(&path)) {
         settings::read(MODEL, &settings, claims);
     }
-    if let Some(setting) = settings.get(&["grad_accum_usteps", "gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["grad_accum_usteps", "gradient_accumulation_steps"], claims);
     claims.beyond = Some(Cause::Trainium);
 }

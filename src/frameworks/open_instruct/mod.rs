@@ -133,9 +133,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     sharding(&settings, kind, claims);
     liger(&settings, claims);
     training_arguments::recompute(&settings, &["gradient_checkpointing"], claims);
-    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["gradient_accumulation_steps"], claims);
     let by_loss = settings.text(&["loss_type", "dpo_loss_type"]);
     let by_loss =
         by_loss.and_then(|loss| flags::one_of(LOSSES, &loss)).filter(|_| objective == Objective::DPO);

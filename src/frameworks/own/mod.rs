@@ -30,7 +30,7 @@ use crate::frameworks::reading::config::{self, Config, ReadFile};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::hydra;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
-use crate::job::{Follows, Framework, Method, Objective, OpenField, Sharding, Source, field};
+use crate::job::{Follows, Framework, Method, Objective, Sharding, Source, field};
 use crate::model::known;
 
 const MODEL: &[&str] = &[
@@ -470,11 +470,6 @@ fn batch(settings: &Settings<'_>, claims: &mut Claims) {
     };
     setting.says(claims, field::batch::MICRO_BATCH_SIZE, number);
     if !is_own {
-        claims.open_field(OpenField {
-            field: field::batch::MICRO_BATCH_SIZE.erased(),
-            leanest: Some(1.into()),
-            heaviest: None,
-            although_given: true,
-        });
+        claims.open_anyway(field::batch::MICRO_BATCH_SIZE, 1);
     }
 }

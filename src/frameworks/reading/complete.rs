@@ -6,8 +6,7 @@
 use crate::command::Arguments;
 use crate::frameworks::reading::claims::Claims;
 use crate::job::{
-    AnyField, Assignment, Framework, LayerKernels, Method, OpenField, Optimizer, Precision, Recompute,
-    Sharding, ValueOf as _, field,
+    AnyField, Assignment, Framework, LayerKernels, Method, Optimizer, Precision, Recompute, Sharding, field,
 };
 
 /// How a program writes its options.
@@ -88,13 +87,7 @@ pub(crate) fn leave_compiled_open(claims: &mut Claims) {
             });
     let keeps = claims.get(field::RECOMPUTE).is_none_or(|recompute| recompute != Recompute::Full);
     if claims.get(field::COMPILE) == Some(true) && keeps && !is_measured {
-        let leanest = Some(Recompute::Full.json());
-        claims.open_field(OpenField {
-            field: field::RECOMPUTE.into(),
-            leanest,
-            heaviest: None,
-            although_given: true,
-        });
+        claims.open_anyway(field::RECOMPUTE, Recompute::Full);
     }
 }
 
@@ -110,6 +103,7 @@ pub(crate) fn open_at_its_leanest(field: impl Into<AnyField>, claims: &mut Claim
 mod tests {
     use super::*;
     use crate::command::Word;
+    use crate::job::ValueOf as _;
 
     #[test]
     fn a_word_that_stands_by_itself_may_be_anything() {

@@ -261,6 +261,13 @@ pub(crate) fn assume(defaults: &[Assignment], source: &str, claims: &mut Claims)
     }
 }
 
+/// The microbatches of a step that a rank computes one after the other. A value that is no number leaves them open.
+pub(crate) fn accumulation(settings: &Settings<'_>, names: &[&str], claims: &mut Claims) {
+    if let Some(setting) = settings.get(names) {
+        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
+    }
+}
+
 /// Opens fields, each down to this value.
 pub(crate) fn open(leanest: &[Assignment], claims: &mut Claims) {
     for leanest in leanest {

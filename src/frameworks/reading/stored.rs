@@ -18,7 +18,7 @@
 //! `turboderp` and `VPTQ-community`, November 2026.
 
 use crate::frameworks::reading::claims::Claims;
-use crate::job::{Cause, Method, OpenField, Placement, ValueOf as _, field};
+use crate::job::{Cause, Method, Placement, field};
 
 /// How the words of such a name begin.
 const BEGINNINGS: &[&str] = &[
@@ -51,12 +51,7 @@ pub(crate) fn read(claims: &mut Claims) {
         (field::roles::TEACHER_MODEL_NAME, field::roles::TEACHER_MODEL),
     ] {
         if claims.get(name).is_some_and(|name| in_few_bits(&name)) {
-            claims.open_field(OpenField {
-                field: placement.into(),
-                leanest: Some(Placement::Elsewhere.json()),
-                heaviest: None,
-                although_given: true,
-            });
+            claims.open_anyway(placement, Placement::Elsewhere);
         }
     }
 }

@@ -213,9 +213,7 @@ fn method(model: &Settings<'_>, claims: &mut Claims) {
 fn batch(whole: &Settings<'_>, worker: &Settings<'_>, training: &Settings<'_>, claims: &mut Claims) {
     let number =
         |settings: &Settings<'_>, name: &str| settings.get(&[name]).and_then(|setting| setting.number());
-    if let Some(steps) = training.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = steps.number().map(|number| (number, steps.source(claims)));
-    }
+    settings::accumulation(training, &["gradient_accumulation_steps"], claims);
     let both = || {
         Some(
             number(whole, "response_length")?.saturating_add(number(whole, "prompt_length").unwrap_or(1_024)),

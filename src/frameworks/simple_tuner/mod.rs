@@ -105,9 +105,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.assume(field::RECOMPUTE, Recompute::None, SOURCE);
     sample(launch, &settings, claims);
     network::optimizer(&settings, &["optimizer"], OPTIMIZERS, (Optimizer::AdamW, SOURCE), claims);
-    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["gradient_accumulation_steps"], claims);
     network::sharding(launch, SOURCE, claims);
     if network::any_on(&settings, MOVES) {
         claims.open(field::offload::PARAMETERS, true);

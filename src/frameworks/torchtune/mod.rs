@@ -188,9 +188,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         &["enable_activation_checkpointing", "training.enable_activation_checkpointing"],
         claims,
     );
-    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["gradient_accumulation_steps"], claims);
     settings::assume(&[field::PRECISION.is(Precision::BF16)], SOURCE, claims);
 }
 

@@ -89,9 +89,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Environment(&launch.environment)]);
     claims.assume(field::FRAMEWORK, Framework::HuggingFace, "variables of fine-tuning images");
     settings::read(VARIABLES, &settings, claims);
-    if let Some(setting) = settings.get(&["GRADIENT_ACCUMULATION_STEPS"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["GRADIENT_ACCUMULATION_STEPS"], claims);
     method(&settings, claims);
     claims.open(field::finetuning::METHOD, Method::QLoRA);
     deepspeed::unknown(claims);

@@ -137,9 +137,7 @@ fn read_first(launch: &Launch, claims: &mut Claims) {
         settings.add(Place::File(config));
     }
     settings::read(KEYS, &settings, claims);
-    if let Some(setting) = settings.get(&["accumulative_counts"]) {
-        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
-    }
+    settings::accumulation(&settings, &["accumulative_counts"], claims);
     if is_known {
         trained(&settings, claims);
     } else if let Some(named) = named {
