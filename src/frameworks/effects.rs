@@ -1,5 +1,5 @@
 //! The effect of every option of every list, as snapshots that a person reviews. A new release, a new reader or a new
-//! correction shows in them.
+//! correction shows in them. Options that are inert by their names' words are only counted: the list holds their names.
 //!
 //! Each option is added by itself to commands that the reader recognises, with several values. It is **read** if a reader
 //! asks for it in any of them.
@@ -488,6 +488,8 @@ fn review(taken: &Taken) {
         count("inert"),
         count("open")
     );
+    // The list itself names the others: inert, without a correction that says why.
+    by_effect.remove("inert");
     for (effect, names) in &by_effect {
         let _ = writeln!(text, "\n{effect}");
         for name in names {

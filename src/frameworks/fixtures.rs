@@ -16,7 +16,7 @@ use crate::frameworks::{READERS, Trees, read, trainings};
 /// A fixture file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Fixture {
+struct Written {
     /// The command. An image without a command starts its own program.
     command: Option<Command>,
     /// The variables of its environment.
@@ -37,39 +37,60 @@ enum Command {
     Words(Vec<String>),
 }
 
+/// A launch of a fixture.
+#[derive(Clone, Debug)]
+pub(super) struct Fixture {
+    /// The words of the command. None if the image's own program starts.
+    pub(super) words: Vec<String>,
+    /// The variables of its environment.
+    pub(super) environment: BTreeMap<String, String>,
+    /// The files that it can read, by path.
+    pub(super) files: BTreeMap<String, String>,
+}
+
 impl Fixture {
-    fn launch(&self) -> Launch {
+    fn of(path: &Path) -> Self {
+        let text =
+            std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let Written { command, environment, files } =
+            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let words = match command {
+            None => Vec::new(),
+            Some(Command::Line(line)) => line.split_whitespace().map(str::to_owned).collect(),
+            Some(Command::Words(words)) => words,
+        };
+        Self { words, environment, files }
+    }
+
+    /// The launch.
+    pub(super) fn launch(&self) -> Launch {
         fn pairs(map: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
             map.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
         }
         let (variables, files) = (pairs(&self.environment), pairs(&self.files));
-        let words: Vec<&str> = match &self.command {
-            None => {
-                let launch = Launch::default().with_environment(&variables);
-                return files.iter().fold(launch, |launch, (path, text)| launch.with_file(path, text));
-            }
-            Some(Command::Line(line)) => line.split_whitespace().collect(),
-            Some(Command::Words(words)) => words.iter().map(String::as_str).collect(),
-        };
+        if self.words.is_empty() {
+            let launch = Launch::default().with_environment(&variables);
+            return files.iter().fold(launch, |launch, (path, text)| launch.with_file(path, text));
+        }
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
         Launch::started(&words, &variables, &files)
     }
+}
+
+/// The fixtures of every reader.
+pub(super) fn all() -> Vec<Fixture> {
+    let folders: BTreeSet<_> = READERS.iter().map(|reader| reader.folder).collect();
+    let files = folders.into_iter().flat_map(|folder| files_of(folder, "yaml"));
+    files.map(|path| Fixture::of(&path)).collect()
 }
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/frameworks")
 }
 
-/// The launch of a fixture file.
-fn launch_in(path: &Path) -> Launch {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let fixture: Fixture =
-        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    fixture.launch()
-}
-
 /// The launch of a case: `megatron_lm`, `gpt-3`.
 pub(super) fn launch(framework: &str, case: &str) -> Launch {
-    launch_in(&folder().join(framework).join("fixtures").join(case).with_extension("yaml"))
+    Fixture::of(&folder().join(framework).join("fixtures").join(case).with_extension("yaml")).launch()
 }
 
 /// The claims that all readers together make about a launch: a line for each field, with its source. Then the open
@@ -125,7 +146,7 @@ fn readers(launch: &Launch) -> String {
 #[test]
 fn every_fixture_is_read_as_in_its_snapshot() {
     insta::glob!("*/fixtures/*.yaml", |path| {
-        let launch = launch_in(path);
+        let launch = Fixture::of(path).launch();
         let text = format!("{}\n{}", readers(&launch), claims(launch));
         let mut settings = insta::Settings::clone_current();
         settings.remove_snapshot_suffix();
@@ -142,7 +163,7 @@ fn every_reader_has_a_fixture_that_it_recognises() {
     for reader in READERS {
         let files = files_of(reader.folder, "yaml");
         assert!(
-            files.iter().any(|path| (reader.recognises)(&launch_in(path))),
+            files.iter().any(|path| (reader.recognises)(&Fixture::of(path).launch())),
             "{}: add a launch to src/frameworks/{}/fixtures",
             reader.name,
             reader.folder

@@ -1,141 +1,30 @@
 //! Launches of any form make no reader panic, claim a value that its field does not take, or warn in more than a line.
+//!
+//! Each launch is a fixture with some of its words, variables and lines of files changed, so every reader is reached
+//! behind its first line. Option names are those of the lists of every reader, and of the fixtures.
+
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
+use proptest::sample::{Index, select};
 
-use crate::command::{Arguments, Environment, Launch, Launcher, Target, Word};
+use super::fixtures::{self, Fixture};
 use crate::frameworks::READERS;
 use crate::frameworks::reading::claims::Claims;
 
-/// Programs and launchers that readers know, and others.
-const TARGETS: &[&str] = &[
-    "",
-    "train.py",
-    "run_clm.py",
-    "run_lora_clm.py",
-    "finetuning.py",
-    "tuning/sft_trainer.py",
-    "trl",
-    "trl sft",
-    "llamafactory-cli",
-    "llamafactory-cli train",
-    "axolotl train",
-    "tune run",
-    "full_finetune_distributed",
-    "lora_finetune_single_device",
-    "swift sft",
-    "swift pt",
-    "litgpt finetune_lora",
-    "litgpt pretrain",
-    "train_dpo.py",
-    "pretrain_gpt.py",
-    "megatron_gpt_pretraining.py",
-    "run_recipe.py",
-    "run_script.py",
-    "torchtitan.train",
-    "run_train.sh",
-    "run_train.py",
-    "MaxText/train.py",
-    "MaxText.train",
-    "nemo llm finetune",
-    "llmfoundry train",
-    "benchmark.py",
-];
-const LAUNCHERS: &[&str] =
-    &["torchrun", "accelerate launch", "deepspeed", "tune run", "composer", "colossalai run"];
-const NAMES: &[&str] = &[
-    "hidden_width",
-    "num_layers",
-    "num_heads",
-    "max_context_width",
-    "model_type",
-    "sharding_strategy",
-    "model_name",
-    "model_name_or_path",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "output_dir",
-    "max_seq_length",
-    "bf16",
-    "torch_dtype",
-    "optim",
-    "fsdp",
-    "fsdp_config",
-    "deepspeed",
-    "deepspeed_config",
-    "config",
-    "config_file",
-    "use_fsdp",
-    "use_deepspeed",
-    "num_processes",
-    "num_machines",
-    "fsdp_sharding_strategy",
-    "use_peft",
-    "peft_method",
-    "lora_r",
-    "target_modules",
-    "quantization_bit",
-    "stage",
-    "finetuning_type",
-    "cutoff_len",
-    "enable_fsdp",
-    "batch_size_training",
-    "quantization",
-    "train_type",
-    "devices",
-    "num_nodes",
-    "precision",
-    "quantize",
-    "max_steps",
-    "accelerate_config",
-    "num-layers",
-    "hidden-size",
-    "num-attention-heads",
-    "micro-batch-size",
-    "seq-length",
-    "train-samples",
-    "max-position-embeddings",
-    "moe-layer-freq",
-    "pipeline-model-parallel-layout",
-    "num-layers-per-virtual-pipeline-stage",
-    "pipeline-model-parallel-size",
-    "tensor-model-parallel-size",
-    "num-experts",
-    "moe-ffn-hidden-size",
-    "moe-shared-expert-intermediate-size",
-    "make-vocab-size-divisible-by",
-    "tokenizer-model",
-    "recompute-granularity",
-    "recompute-method",
-    "recompute-num-layers",
-    "exp-avg-dtype",
-    "exp-avg-sq-dtype",
-    "use-precision-aware-optimizer",
-    "hidden-dropout",
-    "model_recipe_name",
-    "recipe",
-    "factory",
-    "config-name",
-    "config-path",
-    "config-file",
-    "plugin",
-    "job.config_file",
-    "training.local_batch_size",
-    "parallelism.data_parallel_shard_degree",
-    "parallelism.data_parallel_replicate_degree",
-    "parallelism.pipeline_parallel_degree",
-    "model.flavor",
-    "model.num_layers",
-    "model.virtual_pipeline_model_parallel_size",
-    "trainer.precision",
-    "per_device_batch_size",
-    "ici_tensor_parallelism",
-    "dcn_context_parallelism",
-    "remat_policy",
-    "max_duration",
-    "model.d_model",
-    "model.expansion_ratio",
-    "tokens.micro_batch_size",
-];
+/// The fixtures of every reader.
+static FIXTURES: LazyLock<Vec<Fixture>> = LazyLock::new(fixtures::all);
+
+/// The options that readers know, each once.
+static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let lists = READERS.iter().flat_map(|reader| reader.options);
+    let mut names: Vec<_> = lists.flat_map(|list| list.all()).map(|known| known.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+});
+
+/// Values of every form, those included that few options take.
 const VALUES: &[&str] = &[
     "",
     "0",
@@ -181,68 +70,99 @@ const VALUES: &[&str] = &[
     "0.5",
 ];
 
-fn word() -> impl Strategy<Value = Word> {
-    let option = prop::sample::select(NAMES).prop_map(|name| format!("--{name}"));
-    let value = prop::sample::select(VALUES).prop_map(str::to_owned);
-    let both = (prop::sample::select(NAMES), prop::sample::select(VALUES), any::<bool>()).prop_map(
-        |(name, value, dashed)| if dashed { format!("--{name}={value}") } else { format!("{name}={value}") },
-    );
-    let text = prop_oneof![4 => option, 3 => value, 2 => both, 1 => ".{0,12}"];
-    (text, prop::bool::weighted(0.9)).prop_map(|(text, known)| Word { text, known })
+/// A change of one word, variable or line.
+#[derive(Clone, Debug)]
+enum Change {
+    /// An option with a value, put in.
+    Add { at: Index, name: &'static str, value: String, dashed: bool },
+    /// A word, or a value of a line, of another value.
+    Value { at: Index, value: String },
+    /// A word or a line less.
+    Drop { at: Index },
+    /// Where this word or line stands, another one of the same launch.
+    Copy { at: Index, from: Index },
 }
 
-fn target() -> impl Strategy<Value = Target> {
-    (prop::sample::select(TARGETS), 0..4).prop_map(|(name, kind)| match kind {
-        0 => Target::Script(name.to_owned()),
-        1 => Target::Module(name.trim_end_matches(".py").replace('/', ".")),
-        2 => Target::Program(name.to_owned()),
-        _ => Target::Unknown,
-    })
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![9 => select(VALUES).prop_map(str::to_owned), 1 => ".{0,12}"]
 }
 
-/// Files with the keys that readers look for and any value, and texts that are no files.
-fn file() -> impl Strategy<Value = String> {
-    let keys =
-        [NAMES, &["zero_optimization", "fsdp_config", "deepspeed_config", "model", "base_model", "lora"]]
-            .concat();
-    let line = (prop::sample::select(keys), prop::sample::select(VALUES), 0..3_usize).prop_map(
-        |(key, value, depth)| match depth {
-            0 => format!("{key}: {value}\n"),
-            1 => format!("{key}:\n  - {value}\n"),
-            _ => format!("{key}:\n  stage: {value}\n  device: 3\n"),
-        },
-    );
-    prop_oneof![9 => prop::collection::vec(line, 0..12).prop_map(|lines| lines.concat()), 1 => ".{0,80}"]
+fn change() -> impl Strategy<Value = Change> {
+    let at = any::<Index>;
+    prop_oneof![
+        3 => (at(), select(NAMES.as_slice()), value(), any::<bool>())
+            .prop_map(|(at, name, value, dashed)| Change::Add { at, name, value, dashed }),
+        4 => (at(), value()).prop_map(|(at, value)| Change::Value { at, value }),
+        1 => at().prop_map(|at| Change::Drop { at }),
+        1 => (at(), at()).prop_map(|(at, from)| Change::Copy { at, from }),
+    ]
+}
+
+impl Change {
+    /// Changes the words of a command, but the first: it is the program.
+    fn of_words(self, words: &mut Vec<String>) {
+        if words.len() > 1 {
+            self.of(words, 1, |name, value, dashed| {
+                format!("{}{name}={value}", if dashed { "--" } else { "" })
+            });
+        }
+    }
+
+    /// Changes the lines of a file.
+    fn of_lines(self, text: &mut String) {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        if !lines.is_empty() {
+            self.of(&mut lines, 0, |name, value, _| format!("{name}: {value}"));
+        }
+        *text = lines.join("\n");
+    }
+
+    /// Changes one of the parts from `first` on.
+    fn of(self, parts: &mut Vec<String>, first: usize, added: fn(&str, &str, bool) -> String) {
+        let number = parts.len() - first;
+        let place = |at: Index| first + at.index(number);
+        match self {
+            Self::Add { at, name, value, dashed } => parts.insert(place(at), added(name, &value, dashed)),
+            Self::Value { at, value } => {
+                let part = &mut parts[place(at)];
+                part.truncate(part.find([':', '=']).map_or(0, |sign| sign + 1));
+                part.push_str(&value);
+            }
+            Self::Drop { at } => drop(parts.remove(place(at))),
+            Self::Copy { at, from } => parts[place(at)] = parts[place(from)].clone(),
+        }
+    }
 }
 
 prop_compose! {
-    fn launch()(
-        target in target(),
-        words in prop::collection::vec(word(), 0..24),
-        launcher in prop::option::of((prop::sample::select(LAUNCHERS), prop::collection::vec(word(), 0..10))),
-        text in file(),
-        variables in prop::collection::vec((prop::sample::select(NAMES), prop::sample::select(VALUES)), 0..4),
-    ) -> Launch {
-        let launchers = launcher.map(|(name, words)| Launcher { name: name.to_owned(), arguments: Arguments::of(words) });
-        let fixed = [("SFT_TRAINER_CONFIG_JSON_PATH", "/etc/c.yaml"), ("MODEL_NAME", "x"), ("LORA_R", "8")];
-        let variables = variables.iter().chain(&fixed);
-        let environment: Environment =
-            variables.map(|(name, value)| ((*name).to_uppercase(), Some((*value).to_owned()))).collect();
-        let launch = Launch {
-            place: "container a".into(),
-            target,
-            arguments: Arguments::of(words),
-            launchers: launchers.into_iter().collect(),
-            environment,
-            ..Launch::default()
-        };
-        launch.with_file("/etc/c.yaml", &text)
+    fn fixture()(
+        fixture in any::<Index>(),
+        of_words in prop::collection::vec(change(), 0..8),
+        of_lines in prop::collection::vec((any::<Index>(), change()), 0..8),
+        variables in prop::collection::vec((any::<Index>(), value()), 0..2),
+    ) -> Fixture {
+        let mut fixture = fixture.get(&FIXTURES).clone();
+        for change in of_words {
+            change.of_words(&mut fixture.words);
+        }
+        let mut texts: Vec<_> = fixture.files.values_mut().collect();
+        let number = texts.len();
+        for (file, change) in of_lines.into_iter().filter(|_| number > 0) {
+            change.of_lines(texts[file.index(number)]);
+        }
+        let mut given: Vec<_> = fixture.environment.values_mut().collect();
+        let number = given.len();
+        for (variable, value) in variables.into_iter().filter(|_| number > 0) {
+            *given[variable.index(number)] = value;
+        }
+        fixture
     }
 }
 
 proptest! {
     #[test]
-    fn no_launch_makes_a_reader_panic_or_say_what_no_field_takes(launch in launch()) {
+    fn no_launch_makes_a_reader_panic_or_say_what_no_field_takes(fixture in fixture()) {
+        let launch = fixture.launch();
         for reader in READERS {
             let _ = (reader.recognises)(&launch);
             let mut claims = Claims { place: launch.place.clone(), ..Claims::default() };
