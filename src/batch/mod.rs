@@ -126,7 +126,7 @@ fn entry(
 /// What the gate would do with the object. `None` for a kind that it does not see, such as an estimate.
 fn gate(object: &Value, judgement: &Judgement, around: &Surroundings, policy: &Policy) -> Option<Forecast> {
     let kind = policy.kinds.of(object)?;
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default");
+    let namespace = crate::kinds::namespace(object).unwrap_or("default");
     let exempt = policy.exemptions.namespace(namespace);
     let exempt = exempt.or_else(|| policy.exemptions.pods(kind, object, around, &policy.catalogue));
     Some(match exempt {

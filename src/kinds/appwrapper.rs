@@ -3,6 +3,8 @@
 //! Each component is read as an object of its own kind. A wrapper in a wrapper is not read. A wrapper is for training
 //! if one of its components is.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::kinds::pods::MAX_GROUPS;
@@ -59,14 +61,15 @@ fn inner(object: &Value) -> Vec<(&Value, String)> {
     inner.take(MAX_GROUPS).collect()
 }
 
-fn complete(object: &Value, around: &Surroundings) -> Completed {
-    let mut completed = Completed { object: object.clone(), by: Vec::new(), absent: None, is_cut: false };
+fn complete(object: &Value, around: &Surroundings) -> Completed<'static> {
+    let mut whole = object.clone();
+    let mut made_by = Completed::by_itself(Cow::Owned(Value::Null));
     let namespace = object.pointer("/metadata/namespace").cloned();
-    let components = completed.object.pointer_mut("/spec/components").and_then(Value::as_array_mut);
+    let components = whole.pointer_mut("/spec/components").and_then(Value::as_array_mut);
     for component in components.into_iter().flatten().take(MAX_GROUPS) {
         let Some(inner) = component.get_mut("template") else { continue };
         let Some(complete) = built_in(inner).and_then(|kind| kind.complete) else { continue };
-        if std::ptr::fn_addr_eq(complete, self::complete as fn(&Value, &Surroundings) -> Completed) {
+        if std::ptr::fn_addr_eq(complete, self::complete as fn(&Value, &Surroundings) -> Completed<'static>) {
             continue;
         }
         // Its controller makes the objects in the wrapper's own namespace.
@@ -78,12 +81,12 @@ fn complete(object: &Value, around: &Surroundings) -> Completed {
             metadata.insert("namespace".into(), namespace.clone());
         }
         let made = complete(inner, around);
-        *inner = made.object;
-        completed.by.extend(made.by);
-        completed.absent = completed.absent.or(made.absent);
-        completed.is_cut |= made.is_cut;
+        *inner = made.object.into_owned();
+        made_by.by.extend(made.by);
+        made_by.absent = made_by.absent.or(made.absent);
+        made_by.is_cut |= made.is_cut;
     }
-    completed
+    Completed { object: Cow::Owned(whole), ..made_by }
 }
 
 fn entrypoint(object: &Value) -> Option<Entrypoint<'_>> {

@@ -9,6 +9,8 @@
 //! `gpuModels` are values of the nodes' label `kaiwo/gpu-model`. Source: silogen/kaiwo apis/kaiwo/v1alpha1
 //! `kaiwojob_types.go` and `common_types.go`.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::kinds::raycluster::of_cluster;
@@ -33,13 +35,13 @@ pub(crate) const KIND: Kind = Kind {
 /// The nodes' label of the GPU's model.
 const MODEL: &str = "kaiwo/gpu-model";
 
-fn complete(object: &Value, _: &Surroundings) -> Completed {
+fn complete(object: &Value, _: &Surroundings) -> Completed<'static> {
     let mut completed = object.clone();
     let groups: Vec<Value> = groups(object).iter().map(|group| with_gpus(group, object)).collect();
     if let Some(spec) = completed.get_mut("spec").and_then(Value::as_object_mut) {
         spec.insert("groups".into(), Value::Array(groups));
     }
-    Completed { object: completed, by: Vec::new(), absent: None, is_cut: false }
+    Completed::by_itself(Cow::Owned(completed))
 }
 
 /// The groups of pods of its Job or RayJob, as the object itself gives them.

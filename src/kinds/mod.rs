@@ -6,6 +6,7 @@
 
 mod appwrapper;
 mod ascendjob;
+mod completed;
 pub mod config_maps;
 mod cronjob;
 pub mod deadline;
@@ -40,6 +41,7 @@ mod volcanojob;
 
 use serde_json::Value;
 
+pub use completed::Completed;
 pub use further::Kinds;
 pub use pods::{PodGroup, Pods};
 
@@ -90,7 +92,7 @@ pub struct Kind {
     /// own.
     pub inner: Option<for<'a> fn(&'a Value) -> Vec<Inner<'a>>>,
     /// Completes the object with parts of other objects.
-    pub complete: Option<fn(&Value, &Surroundings) -> Completed>,
+    pub complete: Option<fn(&Value, &Surroundings) -> Completed<'static>>,
     /// A command outside of the object's containers (`RayJob`'s `entrypoint`).
     pub entrypoint: Option<for<'a> fn(&'a Value) -> Option<Entrypoint<'a>>>,
     /// A model that is named outside of the object's commands, with the path of the name.
@@ -153,19 +155,6 @@ const BLANK: Kind = Kind {
     model_folder: None,
 };
 
-/// An object, completed with parts of other objects.
-#[derive(Clone, Debug)]
-pub struct Completed {
-    /// The object, in the form that its kind's other functions read.
-    pub object: Value,
-    /// The objects that complete it, as it names them: `ClusterTrainingRuntime torch-distributed`.
-    pub by: Vec<String>,
-    /// An object that it refers to and that is absent: `ClusterTrainingRuntime torch-distributed`.
-    pub absent: Option<String>,
-    /// Whether a part of such an object is left out.
-    pub is_cut: bool,
-}
-
 impl Kind {
     /// The groups of pods of the (completed) object. Never fails: an absent field gives no group.
     pub fn pod_groups<'a>(&self, object: &'a Value) -> Vec<PodGroup<'a>> {
@@ -173,7 +162,7 @@ impl Kind {
     }
 
     /// Whether the object has more groups of pods than the ones that [`pod_groups`](Self::pod_groups) lists.
-    pub fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
+    fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
         let is_long = |pointer: &&str| match object.pointer(pointer) {
             Some(Value::Array(list)) => list.len() > pods::MAX_GROUPS,
             Some(Value::Object(map)) => map.len() > pods::MAX_GROUPS,
@@ -284,6 +273,11 @@ pub static KINDS: &[Kind] = &[
 pub(crate) fn built_in(object: &Value) -> Option<&'static Kind> {
     let (group, kind) = group_and_kind(object)?;
     KINDS.iter().find(|known| (known.group, known.kind) == (group, kind))
+}
+
+/// The namespace that an object names.
+pub(crate) fn namespace(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/namespace").and_then(Value::as_str)
 }
 
 /// The group and the kind of an object, by its `apiVersion` and `kind`.

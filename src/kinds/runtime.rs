@@ -15,6 +15,8 @@
 //! `runtimePatches` (2.2 and later). All are read. Each gives, by the job's name, a part of a pod's spec. Source:
 //! kubeflow/trainer, pkg/apis/trainer/v1alpha1.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::kinds::pods::{MAX_GROUPS, of_job, replicas};
@@ -32,7 +34,7 @@ const NODE_BEFORE: &str = "trainer";
 const DEFAULT_KIND: &str = "ClusterTrainingRuntime";
 
 /// Puts the TrainJob's pods into `spec.groups`.
-pub(crate) fn complete(object: &Value, around: &Surroundings) -> Completed {
+pub(crate) fn complete(object: &Value, around: &Surroundings) -> Completed<'static> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (kind, name) = (text("/spec/runtimeRef/kind"), text("/spec/runtimeRef/name"));
     let kind = if kind.is_empty() { DEFAULT_KIND } else { kind };
@@ -65,7 +67,7 @@ pub(crate) fn complete(object: &Value, around: &Surroundings) -> Completed {
     let jobs = runtime.and_then(|runtime| runtime.pointer(JOBS)?.as_array());
     let is_cut = jobs.is_some_and(|jobs| jobs.len() > MAX_GROUPS) || overrides.len() >= MAX_GROUPS;
     let (by, absent) = if runtime.is_some() { (vec![label], None) } else { (Vec::new(), Some(label)) };
-    Completed { object: completed, by, absent, is_cut }
+    Completed { object: Cow::Owned(completed), by, absent, is_cut }
 }
 
 /// The groups of pods in a completed object.

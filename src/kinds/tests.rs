@@ -13,11 +13,11 @@ use crate::surroundings::Documents;
 /// The groups of an object as `path × pods`, and the absent object that it refers to.
 fn groups(object: &Value, around: &Surroundings) -> (Vec<String>, Option<String>) {
     let kind = Kinds::built_in().of(object).expect("a known kind");
-    let completed = kind.complete.map(|complete| complete(object, around));
-    let (object, absent) = completed.map_or((object.clone(), None), |made| (made.object, made.absent));
-    let groups = kind.pod_groups(&object).into_iter();
-    let shown = groups.map(|g| format!("{} × {}", g.path, g.replicas.map_or("?".into(), |n| n.to_string())));
-    (shown.collect(), absent)
+    let completed = kind.completed(object, around);
+    let (groups, _) = completed.pod_groups(kind);
+    let shown =
+        groups.iter().map(|g| format!("{} × {}", g.path, g.replicas.map_or("?".into(), |n| n.to_string())));
+    (shown.collect(), completed.absent.clone())
 }
 
 fn of_spec(api_version: &str, kind: &str, spec: Value) -> Vec<String> {
@@ -258,7 +258,7 @@ fn torch() -> Surroundings {
 }
 
 fn completed(object: &Value, around: &Surroundings) -> Value {
-    (Kinds::built_in().of(object).unwrap().complete.unwrap())(object, around).object
+    Kinds::built_in().of(object).unwrap().completed(object, around).object.into_owned()
 }
 
 #[test]

@@ -83,16 +83,13 @@ impl Exemptions {
         if self.priority_classes.is_empty() {
             return None;
         }
-        let completed = kind.complete.map(|complete| complete(object, around));
-        let is_cut = completed.as_ref().is_some_and(|completed| completed.is_cut);
-        let object = completed.as_ref().map_or(object, |completed| &completed.object);
-        let groups = kind.pod_groups(object);
-        if is_cut || kind.has_more_groups(object, groups.len()) {
+        let completed = kind.completed(object, around);
+        let (groups, has_more) = completed.pod_groups(kind);
+        if has_more {
             // The templates that were not read may name another class.
             return None;
         }
-        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-        let asking = requests(&groups, &around.documents, namespace, catalogue);
+        let asking = requests(&groups, &around.documents, completed.namespace(), catalogue);
         let mut templates: Vec<&Value> = asking.iter().map(|request| request.template).collect();
         if templates.is_empty() {
             let with_pods = groups.iter().filter(|group| group.replicas != Some(0));

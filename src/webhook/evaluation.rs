@@ -5,51 +5,47 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::children;
-use super::judgements::{self, Judgements};
+use super::judgements;
 use super::metrics::Review as Counted;
 use super::outcome::{Outcome, admitted, status};
 use super::review::{Operation, Request};
+use super::reviewer::Reviewer;
 use crate::admission::decide::{Case, Decided, Fault, Ratchet, decide, fault};
 use crate::admission::elastic::{at_smallest, smallest_to_judge};
 use crate::admission::message;
 use crate::admission::overrides::{self, Override};
 use crate::admission::{ratchet, unread};
-use crate::cluster::{Histories, Standing, Workloads};
+use crate::cluster::Standing;
 use crate::job::Ask;
 use crate::judgement::Judgement;
 use crate::kinds::Kind;
 use crate::learn::fingerprint::fingerprint;
 use crate::learn::lesson::applied;
-use crate::policy::{Mode, Policy, Unknown, World};
+use crate::policy::{Mode, Unknown, World};
 use crate::surroundings::Surroundings;
 
 /// The signature of [`judge`](crate::judge::judge). Tests pass another function.
 pub(super) type Judge = fn(&Value, &Surroundings, &World<'_>, &Ask) -> Judgement;
 
 /// Judges the object of a request and decides, on a thread of its own.
-pub(super) struct Evaluation {
-    pub(super) workloads: Arc<Workloads>,
+pub(super) struct Evaluation<'r> {
+    pub(super) by: &'r Reviewer,
     pub(super) kind: &'static Kind,
     pub(super) mode: Mode,
     pub(super) may_override: bool,
     pub(super) may_place: bool,
-    pub(super) around: Arc<Surroundings>,
-    pub(super) policy: Arc<Policy>,
-    pub(super) judgements: Arc<Judgements>,
-    pub(super) histories: Arc<Histories>,
-    pub(super) judge: Judge,
 }
 
-impl Evaluation {
+impl Evaluation<'_> {
     /// Judges the object and decides.
     pub(super) fn evaluate(&self, request: &Request) -> Outcome {
         let standing = children::standing(
             self.kind,
             &request.namespace,
             &request.object,
-            &self.workloads,
-            &self.around,
-            &self.policy,
+            &self.by.workloads,
+            &self.by.around,
+            &self.by.policy,
         );
         let owner = children::note(&standing);
         if matches!(standing, Standing::Covered | Standing::Waiting(_)) {
@@ -91,8 +87,8 @@ impl Evaluation {
             subject: &subject,
             judgement,
             mode: self.mode,
-            unknown: self.policy.unknown,
-            unrecognised: self.policy.unrecognised,
+            unknown: self.by.policy.unknown,
+            unrecognised: self.by.policy.unrecognised,
             override_given,
             ratchet,
         });
@@ -123,11 +119,11 @@ impl Evaluation {
     /// Warnings about what the judgement alone does not show: ConfigMaps that are not read, and a smaller size.
     fn further_warnings(&self, request: &Request, judgement: &Judgement) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.policy.unknown != Unknown::Admit {
+        if self.by.policy.unknown != Unknown::Admit {
             warnings.extend(unread::config_maps_not_read(
                 self.kind,
                 &request.object,
-                &self.around,
+                &self.by.around,
                 judgement,
             ));
         }
@@ -139,7 +135,7 @@ impl Evaluation {
 
     /// The fault of a judgement.
     pub(super) fn fault(&self, judgement: &Judgement) -> Option<Fault> {
-        fault(judgement, self.policy.unknown)
+        fault(judgement, self.by.policy.unknown)
     }
 
     /// The judgement of the old object, if the decision depends on it.
@@ -159,30 +155,32 @@ impl Evaluation {
     /// The judgement of an object, from the cache if it is there.
     pub(super) fn judged(&self, object: &Value, request: &Request) -> Arc<Judgement> {
         let key = judgements::key(&request.namespace, &request.kind, object);
-        let estimated =
-            self.judgements.get_or_judge(key, &self.around, &self.policy, || self.judge_now(object, request));
+        let estimated = self
+            .by
+            .judgements
+            .get_or_judge(key, &self.by.around, &self.by.policy, || self.judge_now(object, request));
         self.learned(object, request, &estimated).map_or(estimated, Arc::new)
     }
 
     /// The judgement in the light of earlier runs of the same job in the namespace, if there were any.
     fn learned(&self, object: &Value, request: &Request, estimated: &Judgement) -> Option<Judgement> {
         let namespace = request.namespace.as_str();
-        if !estimated.verdict.trains() || !self.histories.has_any(namespace) {
+        if !estimated.verdict.trains() || !self.by.histories.has_any(namespace) {
             return None;
         }
         let accelerator = estimated.summary.accelerator.as_deref();
-        let catalogue = &self.policy.catalogue;
-        let print = fingerprint(self.kind, object, accelerator, &self.around, catalogue)?;
-        let lesson = self.histories.lesson(namespace, &print)?;
-        Some(applied(estimated.clone(), &lesson, &self.policy).judgement)
+        let catalogue = &self.by.policy.catalogue;
+        let print = fingerprint(self.kind, object, accelerator, &self.by.around, catalogue)?;
+        let lesson = self.by.histories.lesson(namespace, &print)?;
+        Some(applied(estimated.clone(), &lesson, &self.by.policy).judgement)
     }
 
     fn judge_now(&self, object: &Value, request: &Request) -> Judgement {
         // An answer lists no inputs.
         let ask = Ask { inputs: false, ..Ask::default() };
         let judge = |object: &Value| {
-            let policy = &self.policy;
-            (self.judge)(object, &self.around, &policy.world(), &ask)
+            let policy = &self.by.policy;
+            (self.by.judge)(object, &self.by.around, &policy.world(), &ask)
         };
         if object.get("kind").is_some() && object.get("apiVersion").is_some() {
             return judge(object);

@@ -119,19 +119,14 @@ impl Reviewer {
         (mode == Mode::Off).then(|| admitted(request, Some(kind), Some(mode)))
     }
 
-    fn evaluation(&self, kind: &'static Kind, request: &Request) -> Evaluation {
+    fn evaluation(&self, kind: &'static Kind, request: &Request) -> Evaluation<'_> {
         let user = &request.user_info;
         Evaluation {
-            workloads: self.workloads.clone(),
+            by: self,
             kind,
             mode: self.found.mode,
             may_override: self.policy.overrides.allow(&user.username, &user.groups),
             may_place: self.policy.placement.allows(&user.username, &user.groups),
-            around: self.around.clone(),
-            policy: self.policy.clone(),
-            judgements: self.judgements.clone(),
-            histories: self.histories.clone(),
-            judge: self.judge,
         }
     }
 

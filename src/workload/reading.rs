@@ -18,7 +18,6 @@
 //! comes from another object, whatever its path: an argument's `$(NAME)`, a script, a file, a default. The second
 //! reading does not see the others, so it cannot reveal their values.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -278,15 +277,14 @@ fn of_workload(
     ask: &Ask,
 ) -> Found {
     let Some(kind) = kinds.of(object) else { return Found::default() };
-    let Completed { object, by, absent, is_cut } = completed(kind, object, around);
-    let object = object.as_ref();
-    let groups = kind.pod_groups(object);
+    let completed = kind.completed(object, around);
+    let (object, namespace, absent) = (&*completed.object, completed.namespace(), &completed.absent);
+    let (groups, has_more) = completed.pod_groups(kind);
     let templates = accelerator::templates(&groups, &around.assigned);
     let groups = accelerator::placed(groups, &templates, &around.assigned);
-    let requests = requests::requests(&groups, &around.documents, namespace(object), catalogue);
-    let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
-    let pods_gap =
-        groups_gap.or_else(|| requests::gap(&groups, &requests, around, namespace(object), catalogue));
+    let requests = requests::requests(&groups, &around.documents, namespace, catalogue);
+    let groups_gap = has_more.then_some(Gap::Groups);
+    let pods_gap = groups_gap.or_else(|| requests::gap(&groups, &requests, around, namespace, catalogue));
     let inner = kind.inner_objects(object);
     let annotations = all_annotations(object, &inner, &groups, &requests);
     let purpose = kind.purpose_of(object);
@@ -297,14 +295,13 @@ fn of_workload(
     if !said && requests.is_empty() && !absent_pods && pods_gap.is_none() {
         return Found::default();
     }
-    let others = others::of(&groups, by, namespace(object));
+    let others = others::of(&groups, completed.by.clone(), namespace);
     // Only the listed ConfigMaps are read.
     let listed = Surroundings { config_maps: Arc::new(others.config_maps(around)), ..around.shared() };
     let around = &listed;
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let bytes = frameworks::bytes(&groups, entrypoint.as_ref());
-    let Commands { mut launches, gap } =
-        command::launches(&groups, entrypoint, &requests, around, namespace(object));
+    let Commands { mut launches, gap } = command::launches(&groups, entrypoint, &requests, around, namespace);
     if let (Some(folder), Some((model, _))) = (kind.model_folder, kind.model.and_then(|model| model(object)))
     {
         for launch in &mut launches {
@@ -333,31 +330,6 @@ fn of_workload(
         reading.warnings.extend(absent.as_deref().map(not_there));
     }
     Found::of(readings, others)
-}
-
-/// An object, and what its surroundings add to it.
-struct Completed<'a> {
-    object: Cow<'a, Value>,
-    /// The runtimes that completed it.
-    by: Vec<String>,
-    /// The missing objects.
-    absent: Option<String>,
-    /// Whether it is larger than we read.
-    is_cut: bool,
-}
-
-fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> Completed<'a> {
-    match kind.complete {
-        None => Completed { object: Cow::Borrowed(object), by: Vec::new(), absent: None, is_cut: false },
-        Some(complete) => {
-            let kinds::Completed { object, by, absent, is_cut } = complete(object, around);
-            Completed { object: Cow::Owned(object), by, absent, is_cut }
-        }
-    }
-}
-
-fn namespace(object: &Value) -> &str {
-    object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn not_there(what: &str) -> String {
@@ -495,7 +467,7 @@ impl Workload<'_> {
             reading.unread = Some(Unread::Accelerator(Vendor::AWS));
         }
         reading.limit = deadline::read(self.object, self.kind, &self.kind.pod_groups(self.object));
-        reading.pod = pod_of(requests, around, namespace(self.object));
+        reading.pod = pod_of(requests, around, kinds::namespace(self.object).unwrap_or_default());
         accelerator::read(&mut reading, self.object, requests, around, catalogue);
         reading
     }

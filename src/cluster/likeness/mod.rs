@@ -79,14 +79,12 @@ pub struct Likeness {
 impl Likeness {
     /// The likeness of an object of this kind.
     pub fn of(kind: &Kind, object: &Value, around: &Surroundings, catalogue: &Catalogue) -> Self {
-        let completed = kind.complete.map(|complete| complete(object, around));
-        let incomplete = completed.as_ref().is_some_and(|completed| completed.absent.is_some());
-        let is_cut = completed.as_ref().is_some_and(|completed| completed.is_cut);
-        let object = completed.as_ref().map_or(object, |completed| &completed.object);
-        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let completed = kind.completed(object, around);
+        let incomplete = completed.absent.is_some();
+        let (object, namespace) = (&completed.object, completed.namespace());
+        let (mut groups, truncated) = completed.pod_groups(kind);
+        // A Job of a JobSet has the pods of its own template, not those of all replicas.
         let job = KINDS.iter().find(|kind| (kind.group, kind.kind) == ("batch", "Job"));
-        let mut groups = kind.pod_groups(object);
-        let truncated = is_cut || kind.has_more_groups(object, groups.len());
         for (inner, _) in kind.inner_objects(object) {
             let inner_kind = kinds::built_in(inner).or(job);
             groups.extend(inner_kind.map(|kind| kind.pod_groups(inner)).unwrap_or_default());

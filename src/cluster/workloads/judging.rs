@@ -93,7 +93,7 @@ impl Judging {
         if judged.is_err() {
             self.metrics.unreadable(self.kind.plural);
             let name = object.pointer("/metadata/name").and_then(Value::as_str);
-            let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
+            let namespace = crate::kinds::namespace(object);
             tracing::error!(
                 kind = self.kind.kind,
                 namespace,

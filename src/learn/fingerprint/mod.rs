@@ -31,7 +31,7 @@ use sha2::{Digest as _, Sha256};
 use crate::hardware::Catalogue;
 use crate::job::keys;
 use crate::kinds::requests::requests;
-use crate::kinds::{self, Kind, PodGroup, config_maps};
+use crate::kinds::{Kind, PodGroup, config_maps};
 use crate::surroundings::Surroundings;
 
 /// The most words and variables that are hashed of a container. A job with more has no fingerprint.
@@ -49,15 +49,11 @@ pub fn fingerprint(
     around: &Surroundings,
     catalogue: &Catalogue,
 ) -> Option<String> {
-    let completed = kind.complete.map(|complete| complete(object, around));
-    let object = completed.as_ref().map_or(object, |completed| &completed.object);
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let mut groups = kind.pod_groups(object);
-    for (inner, _) in kind.inner_objects(object) {
-        groups.extend(kinds::built_in(inner).map(|kind| kind.pod_groups(inner)).unwrap_or_default());
-    }
+    let completed = kind.completed(object, around);
+    let (object, namespace) = (&completed.object, completed.namespace());
+    let (groups, has_more) = completed.pod_groups(kind);
     let requests = requests(&groups, &around.documents, namespace, catalogue);
-    if requests.is_empty() {
+    if has_more || requests.is_empty() {
         return None;
     }
     let mut parts = Parts { words: Vec::new() };

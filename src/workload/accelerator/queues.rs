@@ -36,7 +36,7 @@ fn of_queue<'c>(
     catalogue: &'c Catalogue,
 ) -> Option<Vec<Candidate<'c>>> {
     let queue = object.pointer("/metadata/labels/kueue.x-k8s.io~1queue-name")?.as_str()?;
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let namespace = crate::kinds::namespace(object).unwrap_or_default();
     let queue = documents.get("LocalQueue", namespace, queue)?;
     let queue = documents.get("ClusterQueue", "", queue.pointer("/spec/clusterQueue")?.as_str()?)?;
     let groups = queue.pointer("/spec/resourceGroups")?.as_array()?.iter();
