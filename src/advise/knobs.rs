@@ -4,9 +4,10 @@
 //! | --- | --- |
 //! | the same training | sharding, sequence, pipeline and tensor parallelism, micro-batch, recomputation, 8-bit optimizer, offloading |
 //! | more hardware | twice as many accelerators, and so on; an accelerator with more memory |
-//! | another training | no accumulation, shorter sequences, adapters |
+//! | another batch | no accumulation, or a smaller micro-batch with as many steps of accumulation |
+//! | another training | shorter sequences, adapters |
 //!
-//! Those that cost least speed come first. The words of the third kind say that the training changes.
+//! Those that cost least speed come first. The words of the last two kinds say what changes of the training.
 
 use crate::estimate::plan::Plan;
 use crate::estimate::states;
@@ -20,7 +21,9 @@ pub(super) enum Changes {
     Running,
     /// The hardware.
     Hardware,
-    /// What is trained, or with which batch.
+    /// The sequences of a step.
+    Batch,
+    /// What is trained.
     Training,
 }
 
@@ -57,12 +60,14 @@ pub(super) fn knobs(job: &TrainingJob, plan: &Plan) -> Vec<Knob> {
         offload(plan),
     ];
     let hardware = [count(job, plan), device(plan)];
-    let training = [accumulation(job, plan), sequence(job, plan), adapters(plan)];
+    let batch = [accumulation(job, plan), smaller_batch(job, plan)];
+    let training = [sequence(job, plan), adapters(plan)];
     let of = |changes, turns: Vec<Turn>| Knob { changes, turns };
     let running = running.into_iter().map(|turns| of(Changes::Running, turns));
     let hardware = hardware.into_iter().map(|turns| of(Changes::Hardware, turns));
+    let batch = batch.into_iter().map(|turns| of(Changes::Batch, turns));
     let training = training.into_iter().map(|turns| of(Changes::Training, turns));
-    running.chain(hardware).chain(training).filter(|knob| !knob.turns.is_empty()).collect()
+    running.chain(hardware).chain(batch).chain(training).filter(|knob| !knob.turns.is_empty()).collect()
 }
 
 fn recompute(plan: &Plan) -> Vec<Turn> {
@@ -72,13 +77,17 @@ fn recompute(plan: &Plan) -> Vec<Turn> {
     }
 }
 
-/// The next states that the framework can divide.
+/// The next states that the framework can divide. Of adapters only the weights under them are large, and few programs
+/// divide these if they are quantized.
 fn sharding(plan: &Plan) -> Vec<Turn> {
-    if plan.shard_group() <= 1 || plan.adapters.is_some() {
+    let adapters = plan.adapters.as_ref();
+    if plan.shard_group() <= 1 || adapters.is_some_and(|adapters| adapters.quantized.is_some()) {
         return Vec::new();
     }
     let next = plan.profile.sharding.next.iter().find(|(from, _)| *from == plan.sharding);
-    let turns = next.into_iter().flat_map(|(_, next)| *next).map(|sharding| {
+    let next = next.into_iter().flat_map(|(_, next)| *next);
+    let helps = |sharding: &&Sharding| adapters.is_none() || states::divided(**sharding).0;
+    let turns = next.filter(helps).map(|sharding| {
         let sharding = *sharding;
         turn(format!("sharding={}", sharding.word()), move |job| {
             job.parallelism.get_or_insert_default().sharding = Some(sharding);
@@ -248,6 +257,27 @@ fn accumulation(job: &TrainingJob, plan: &Plan) -> Vec<Turn> {
     }
 }
 
+/// A smaller micro-batch with as many microbatches a step. With the global batch kept, some programs hold whole gradients
+/// between the microbatches, and divided gradients are whole again.
+fn smaller_batch(job: &TrainingJob, plan: &Plan) -> Vec<Turn> {
+    let Some(global) = job.batch.as_ref().and_then(|batch| batch.global_batch_size) else {
+        return Vec::new();
+    };
+    let turns = halvings(plan.micro_batch, 1).map(|b| {
+        let smaller = (u64::from(global) * b / plan.micro_batch.max(1)).max(1);
+        let change = format!(
+            "smaller batch: micro-batch-size {} → {b}, global-batch-size {global} → {smaller}",
+            plan.micro_batch
+        );
+        turn(change, move |job| {
+            let batch = job.batch.get_or_insert_default();
+            batch.micro_batch_size = u32::try_from(b).ok();
+            batch.global_batch_size = u32::try_from(smaller).ok();
+        })
+    });
+    turns.collect()
+}
+
 /// Shorter sequences, of a stated length.
 fn sequence(job: &TrainingJob, plan: &Plan) -> Vec<Turn> {
     const SHORTEST: u64 = 512;
@@ -269,8 +299,12 @@ fn adapters(plan: &Plan) -> Vec<Turn> {
     }
     let methods =
         if plan.adapters.is_some() { vec![Method::QLoRA] } else { vec![Method::LoRA, Method::QLoRA] };
+    let what = match plan.adapters {
+        Some(_) => "quantized weights under the adapters",
+        None => "adapters instead of all weights",
+    };
     let turns = methods.into_iter().map(|method| {
-        turn(format!("adapters instead of all weights: method={}", method.word()), move |job| {
+        turn(format!("{what}: method={}", method.word()), move |job| {
             job.finetuning.get_or_insert_default().method = Some(method);
             job.optimizer_implementation = None;
         })

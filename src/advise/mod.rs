@@ -7,9 +7,10 @@
 //! 1. one change of the same training
 //! 2. two of them                           if none alone fits
 //! 3. up to MOST_TOGETHER of them           if no two fit: each time the one that leaves the least need is added
-//! 4. one change of the hardware            if less than ENOUGH were found
-//! 5. hardware with the same training's     if nothing was found
-//! 6. one change of the training            if less than ENOUGH were found
+//! 4. up to MOST_TOGETHER, one of the batch if nothing was found
+//! 5. one change of the hardware            if less than ENOUGH were found
+//! 6. hardware with the same training's     if nothing was found
+//! 7. one change of the batch or training   if less than ENOUGH were found
 //! ```
 //!
 //! Of each knob only the smallest turn that fits is kept. All proposals respect the layout: degrees divide the accelerators,
@@ -66,6 +67,10 @@ pub fn advise(
     if advice.is_empty() {
         advice.extend(search.together(&running));
     }
+    if advice.is_empty() {
+        let with_batch: Vec<&Knob> = running.iter().copied().chain(of(Changes::Batch)).collect();
+        advice.extend(search.together(&with_batch));
+    }
     if advice.len() < ENOUGH {
         advice.extend(hardware.iter().filter_map(|knob| search.one(knob)));
     }
@@ -76,7 +81,8 @@ pub fn advise(
         }
     }
     if advice.len() < ENOUGH {
-        advice.extend(of(Changes::Training).filter_map(|knob| search.one(knob)));
+        let others = of(Changes::Batch).chain(of(Changes::Training));
+        advice.extend(others.filter_map(|knob| search.one(knob)));
     }
     advice.truncate(AT_MOST);
     advice

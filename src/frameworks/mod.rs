@@ -402,6 +402,8 @@ pub(crate) fn read(
             .collect();
         let refuses_others = training.readers.iter().any(|reader| (reader.refuses_others)(launch));
         unread::leave_open(launch, &lists, refuses_others, &mut claims);
+        let is_listed = |reader: &&Reader| reader.reads == Reads::Programs && !reader.options.is_empty();
+        claims.understood.is_listed = training.readers.iter().any(is_listed);
     }
     if launch.reads_of_branches {
         claims.gap.get_or_insert(Gap::Branches);

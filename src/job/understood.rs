@@ -23,6 +23,9 @@ pub struct Understood {
     pub open: Vec<OpenWord>,
     /// The words that are in no list.
     pub unknown: Vec<String>,
+    /// Whether there is a list of the options that the program takes. A program without one may refuse any other option.
+    #[serde(skip)]
+    pub is_listed: bool,
 }
 
 /// A word that may change fields.

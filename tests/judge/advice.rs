@@ -76,6 +76,48 @@ fn an_accelerator_without_units_for_the_stated_format_is_not_proposed() {
     }
 }
 
+/// A full fine-tuning of Llama-3-8B with Transformers' Trainer on 16 small accelerators.
+fn trainer_8b() -> Value {
+    json!({
+        "framework": "HuggingFace",
+        "model": {"name": "llama-3-8b"},
+        "accelerator": {"type": "A100-40GB", "count": 16, "perNode": 8, "memory": "34Gi"},
+        "parallelism": {"sharding": "None"},
+        "batch": {"microBatchSize": 4, "globalBatchSize": 64, "sequenceLength": 8192},
+        "precision": "BF16", "parameterPrecision": "FP32", "optimizer": "AdamW8bit", "attention": "Flash",
+        "recompute": "None", "loss": "Eager",
+    })
+}
+
+#[test]
+fn a_smaller_batch_with_other_changes_comes_before_other_hardware() {
+    let judgement = estimated(&trainer_8b());
+    assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{}", judgement.message);
+    let changes = changes(&judgement);
+    for part in ["sharding=fsdp", "recompute=full", "smaller batch"] {
+        assert!(changes[0].contains(part), "{changes:?}");
+    }
+}
+
+#[test]
+fn the_weights_under_adapters_are_divided_if_they_are_not_quantized() {
+    for (method, expected) in [("LoRA", true), ("QLoRA", false)] {
+        let mut spec = trainer_8b();
+        merge(
+            &mut spec,
+            &json!({
+                "model": {"name": "llama-3.1-70b"}, "finetuning": {"method": method, "rank": 16},
+                "batch": {"microBatchSize": 1, "globalBatchSize": 16, "sequenceLength": 2048}, "recompute": "Full",
+                "optimizer": "AdamW", "parameterPrecision": "BF16",
+            }),
+        );
+        let judgement = estimated(&spec);
+        assert_ne!(judgement.verdict, Verdict::Fits, "{}", judgement.message);
+        let changes = changes(&judgement);
+        assert_eq!(changes.iter().any(|change| change.contains("sharding=fsdp")), expected, "{changes:?}");
+    }
+}
+
 /// Lays the fields of one job over another.
 fn merge(at: &mut Value, over: &Value) {
     match (at, over) {

@@ -327,7 +327,7 @@ impl Task<'_> {
                 let edits = behind(&tree, text, &places, option, new);
                 let more = accumulated(&tree, text, &places, setting, &now);
                 candidates.extend(more.map(|more| [edits.clone(), more].concat()));
-                for option in kept_batch(setting, &now) {
+                for option in kept_batch(setting, &now).into_iter().filter(|_| words.is_listed) {
                     for at in self.insertions(&tree, text, &read, &[option]) {
                         candidates.push([edits.clone(), at].concat());
                     }
@@ -335,7 +335,9 @@ impl Task<'_> {
                 candidates.push(edits);
             }
         }
-        for options in words::options(setting.key(), setting.text()) {
+        // A program without a list may refuse an option that it does not show.
+        let added = words::options(setting.key(), setting.text());
+        for options in added.into_iter().filter(|_| words.is_listed) {
             for option in kept_batch(setting, &now) {
                 let both = [options.as_slice(), &[option]].concat();
                 candidates.extend(self.insertions(&tree, text, &read, &both));

@@ -4,7 +4,7 @@
 //! gives the advised verdict on the new text ([`job`]).
 //!
 //! One line for each job says what became of it. Exit status: 2 if anything cannot be read or written, else 1 if a job runs out
-//! of memory and was not fixed, else 0.
+//! of memory and was not fixed or a change is left to do by hand, else 0.
 
 mod edit;
 mod job;
@@ -37,7 +37,7 @@ const NAMED: usize = 3;
     after_help = "The first advice of `check` that can be written is written: into the options of the command where they \
                   stand, and into the annotations. Comments, order and quotes stay. The new text is judged again before it \
                   is written.\n\nExit status: 2 if anything cannot be read or written, else 1 if a job would still run out of \
-                  memory, else 0.\n\nExamples:\n  weighbridge fix job.yaml --diff\n  weighbridge fix job.yaml\n  weighbridge fix \
+                  memory or a change is left to do by hand, else 0.\n\nExamples:\n  weighbridge fix job.yaml --diff\n  weighbridge fix job.yaml\n  weighbridge fix \
                   job.yaml --advice 2\n  helm template mychart | weighbridge fix - > fixed.yaml"
 )]
 pub(super) struct Arguments {
@@ -97,6 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 }
                 Outcome::Fixed(fixed) => {
                     told(&name, &fixed)?;
+                    status = status.max(u8::from(!fixed.by_hand.is_empty()));
                     text = fixed.text;
                 }
                 Outcome::Cannot(entry, why) => {

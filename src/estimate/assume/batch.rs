@@ -196,7 +196,7 @@ fn open_micro_batches(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
 }
 
 /// A cap is an upper bound, not a length. Samples that are not packed may all be short. If their typical length is
-/// stated, the longest is at least several times as long.
+/// stated, the longest is at least several times as long, and only a lower cap can tell more.
 fn open_lengths(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
     let batch = &given.batch;
     batch.sequence_length?;
@@ -204,15 +204,17 @@ fn open_lengths(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
     // LitGPT starts with the longest sample.
     let full = likely.profile.batches.lengths == SampleLengths::Full;
     let padded = !full || batch.packing == Some(false);
-    let longest = match batch.typical_sequence_length {
-        Some(typical) => u64::from(typical).saturating_mul(LONGEST_OVER_TYPICAL),
-        None => SHORTEST_SEQUENCE,
+    let (longest, field) = match batch.typical_sequence_length {
+        Some(typical) => {
+            (u64::from(typical).saturating_mul(LONGEST_OVER_TYPICAL), field::batch::SEQUENCE_LENGTH)
+        }
+        None => (SHORTEST_SEQUENCE, field::batch::TYPICAL_SEQUENCE_LENGTH),
     };
     if batch.packing == Some(true) || !tuning || !padded || longest >= likely.sequence {
         return None;
     }
     Some(choice(
-        field::batch::TYPICAL_SEQUENCE_LENGTH,
+        field,
         move |plan| {
             plan.sequence = longest;
             plan.typical_sequence = plan.typical_sequence.min(longest);

@@ -143,8 +143,8 @@ fn batch(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(PADDED, settings, claims);
     claims.assume(field::batch::MICRO_BATCH_SIZE, 4, SOURCE);
     claims.assume(field::batch::SEQUENCE_LENGTH, 1_024, SOURCE);
-    // Samples are padded to the length, unless padding is removed.
-    if settings.on(&["use_remove_padding", "model.use_remove_padding"]) != Some(true) {
-        claims.assume(field::batch::PACKING, true, SOURCE);
-    }
+    // Samples are padded to the length, unless the ranks of a sequence remove the padding.
+    let removes = settings.on(&["use_remove_padding", "model.use_remove_padding"]) == Some(true);
+    let divides = number("ulysses_sequence_parallel_size").is_some_and(|ranks| ranks > 1);
+    claims.assume(field::batch::PACKING, !(removes && divides), SOURCE);
 }
