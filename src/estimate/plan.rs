@@ -7,8 +7,8 @@ use crate::frameworks::Profile;
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths::Widths;
 use crate::job::{
-    Attention, Dispatcher, LayerKernels, Loss, Objective, Optimizer, OptimizerImplementation, Placement,
-    Precision, Recompute, Schedule, Sharding,
+    Attention, Dispatcher, LayerKernels, Loss, Objective, Optimizer, OptimizerImplementation, OuterModules,
+    Placement, Precision, Recompute, Schedule, Sharding,
 };
 use crate::model::{Block, LayerParameters, Mixer, Parameters, Shape};
 use crate::units::Bytes;
@@ -175,7 +175,7 @@ pub enum Rollout {
 }
 
 /// Adapters beside frozen weights.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Adapters {
     /// Their rank, `r`.
     pub rank: u64,
@@ -187,6 +187,20 @@ pub struct Adapters {
     pub width: u64,
     /// Whether the adapters' inputs pass a dropout.
     pub dropout: bool,
+    /// The modules of which a copy is trained whole.
+    pub saved: Saved,
+}
+
+/// The embedding and the output layer, as modules that are trained whole beside adapters: PEFT's `modules_to_save`.
+///
+/// The copy has the module's format, and the frozen original stays beside it. A tied matrix has two copies. Source: PEFT
+/// 0.21.2, `utils/other.py` (`ModulesToSaveWrapper.update`: a deep copy; `cast_adapter_dtype` passes it over).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Saved {
+    /// The modules that have a copy.
+    pub modules: OuterModules,
+    /// Bytes of each state of a copy's parameter.
+    pub widths: Widths,
 }
 
 /// The format of quantized weights.
@@ -359,6 +373,11 @@ impl Plan {
             && self.widths.main == 0.0
     }
 
+    /// Whether the output layer's gradient is added to the embedding's. Copies that are trained beside adapters are two.
+    pub fn ties_gradients(&self) -> bool {
+        self.shape.tied && self.adapters.is_none()
+    }
+
     /// Whether autocast is on, even if it has nothing to narrow.
     pub fn picks_formats(&self) -> bool {
         self.mixed || self.autocast()
@@ -464,12 +483,20 @@ pub struct RankParameters {
     pub adapters: u64,
     /// Towers or projections that are trained whole beside adapters.
     pub whole: u64,
+    /// Copies of embedding and output layer that are trained whole beside adapters.
+    pub saved: u64,
 }
 
 impl RankParameters {
     /// The trained parameters of a plan with adapters.
     pub fn beside(self) -> u64 {
-        self.adapters.saturating_add(self.whole)
+        self.adapters.saturating_add(self.whole).saturating_add(self.saved)
+    }
+
+    /// One state of them, of which `n` ranks have a share. `of` is its bytes by the widths of the parameters.
+    pub fn state_beside(self, plan: &Plan, adapters: &Adapters, n: u64, of: impl Fn(Widths) -> f64) -> Bytes {
+        Bytes::of(self.whole.div_ceil(n), of(plan.widths))
+            + Bytes::of(self.saved.div_ceil(n), of(adapters.saved.widths))
     }
 
     /// Counts the parameters on a rank of `stage`.
@@ -513,6 +540,7 @@ impl RankParameters {
             experts: experts.saturating_add(prediction_experts),
             frozen_towers: towers.saturating_sub(trained),
             whole: if beside { trained } else { 0 },
+            saved: plan.adapters.as_ref().map_or(0, |adapters| saved(plan, counted, stage, &adapters.saved)),
             // Layers that are not listed are linear, too.
             linear: sum(&[layers, experts, if plan.shape.is_unlisted() { counted.further } else { 0 }]),
             adapters: plan.adapters.as_ref().map_or(0, |adapters| {
@@ -523,6 +551,16 @@ impl RankParameters {
             }),
         }
     }
+}
+
+/// The copies of embedding and output layer on one rank.
+fn saved(plan: &Plan, counted: &Parameters, stage: Stage, saved: &Saved) -> u64 {
+    let output = if plan.shape.tied { counted.embedding } else { counted.output };
+    let parts = [
+        (saved.modules.embedding && stage.embedding, counted.embedding),
+        (saved.modules.output && stage.output, output),
+    ];
+    parts.iter().filter(|(on, _)| *on).map(|(_, numbers)| numbers.div_ceil(plan.tensor.max(1))).sum()
 }
 
 /// Adapter parameters of one layer on one rank: `Σ r·(d_in + d_out)`. `t` divides one side of each matrix.

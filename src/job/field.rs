@@ -529,6 +529,10 @@ group! {
         quantization: Quantization as group,
         /// The stored format of embedding, norms and output layer under QLoRA, where it is not the framework's default.
         embedding_precision: Precision,
+        /// The modules of which a copy is trained whole beside adapters: `embed_tokens`, `lm_head`.
+        modules_to_save: Vec<String> as names up to 32,
+        /// The stored format of these copies, where it is not that of the modules.
+        saved_precision: Precision,
     }
 }
 

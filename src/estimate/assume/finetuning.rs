@@ -5,11 +5,11 @@
 
 use super::given::Given;
 use super::{Choice, choice};
-use crate::estimate::plan::{Adapters, Plan, Quantized, Targets};
+use crate::estimate::plan::{Adapters, Plan, Quantized, Saved, Targets};
 use crate::frameworks::Profile;
 use crate::frameworks::profile::defaults::FourBits;
 use crate::frameworks::profile::widths::Widths;
-use crate::job::{Method, field};
+use crate::job::{Method, OuterModules, field};
 
 /// Whether the optimizer's step runs inside the backward pass.
 pub(super) fn steps_in_backward(given: &Given<'_>, profile: &Profile, data: u64) -> bool {
@@ -17,17 +17,31 @@ pub(super) fn steps_in_backward(given: &Given<'_>, profile: &Profile, data: u64)
     !given.is_adapted() && given.job.optimizer_in_backward.unwrap_or(usual)
 }
 
-/// The adapters, if not every weight is trained.
-pub(super) fn adapters(given: &Given<'_>, profile: &Profile, widths: Widths) -> Option<Adapters> {
+/// The adapters, if not every weight is trained. `saved`: the formats of modules that are trained whole beside them.
+pub(super) fn adapters(
+    given: &Given<'_>,
+    profile: &Profile,
+    widths: Widths,
+    saved: Widths,
+) -> Option<Adapters> {
     if !given.is_adapted() {
         return None;
     }
     let finetuning = &given.finetuning;
     if given.freezes_language_model() {
         // A frozen model whose input has a gradient is one with adapters nowhere.
-        return Some(Adapters { rank: 1, targets: Targets::NONE, quantized: None, width: 4, dropout: false });
+        let saved = Saved { modules: OuterModules::default(), widths: saved };
+        return Some(Adapters {
+            rank: 1,
+            targets: Targets::NONE,
+            quantized: None,
+            width: 4,
+            dropout: false,
+            saved,
+        });
     }
     let as_weights = profile.fine_tuning.adapters_as_weights;
+    let modules = finetuning.modules_to_save.as_deref().map_or(OuterModules::default(), OuterModules::named);
     Some(Adapters {
         rank: finetuning.rank.map_or(8, |r| u64::from(r).max(1)),
         targets: finetuning.targets.as_deref().map_or(Targets::ALL, Targets::named),
@@ -37,6 +51,7 @@ pub(super) fn adapters(given: &Given<'_>, profile: &Profile, widths: Widths) -> 
             Some(percent) => percent.micros > 0,
             None => profile.fine_tuning.dropout.unwrap_or(false),
         },
+        saved: Saved { modules, widths: saved },
     })
 }
 

@@ -145,7 +145,12 @@ impl Chosen {
             framework_version: job.framework_version.clone(),
             accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),
             accelerator_memory: accelerator.map(Accelerator::usable),
-            adapters: finetuning::adapters(given, profile, widths),
+            adapters: finetuning::adapters(
+                given,
+                profile,
+                widths,
+                widths::saved(given, profile, precision, sharding),
+            ),
             step_in_backward: finetuning::steps_in_backward(given, profile, data),
             // FSDP steps on the shards' own device. `CPUOffloadPolicy` moves parameters, gradients and states together.
             offload_optimizer: offload.optimizer.unwrap_or(false)

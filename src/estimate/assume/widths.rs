@@ -23,6 +23,24 @@ pub(super) fn likely(
     own(given, frozen(given, profile, profile.widths.widths(precision, sharding)))
 }
 
+/// The formats of modules that are trained whole beside adapters. Ranks that divide states, and optimizers with copies of
+/// their own, hold them as all trained weights. Otherwise such a module keeps the format in which it was loaded, unless the
+/// program casts it, and its gradient and moments have the same format.
+pub(super) fn saved(
+    given: &Given<'_>,
+    profile: &Profile,
+    precision: Precision,
+    sharding: Sharding,
+) -> Widths {
+    let trained = own(given, profile.widths.widths(precision, sharding));
+    if trained.main > 0.0 || states::divided(sharding).2 {
+        return trained;
+    }
+    let loaded = likely(given, profile, precision, sharding).parameter;
+    let width = given.finetuning.saved_precision.map_or(loaded, states::width);
+    Widths { parameter: width, gradient: width, moment: width, reduction: width, ..trained }
+}
+
 /// Frozen weights are loaded in the computation's format. In a quantized model, the other weights have their own format.
 fn frozen(given: &Given<'_>, profile: &Profile, widths: Widths) -> Widths {
     if !given.is_adapted() {

@@ -43,7 +43,7 @@ pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
     match &plan.adapters {
         Some(adapters) => {
             Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width))
-                + Bytes::of(rank.whole.div_ceil(n), plan.widths.gradient)
+                + rank.state_beside(plan, adapters, n, |widths| widths.gradient)
         }
         None => {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.gradient)

@@ -13,6 +13,7 @@ use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use super::zero;
 use crate::frameworks::profile::memory::Stepper;
+use crate::frameworks::profile::widths::Widths;
 use crate::job::{Optimizer, OptimizerImplementation, Sharding};
 use crate::units::Bytes;
 
@@ -25,9 +26,8 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     if let Some(adapters) = &plan.adapters {
         let moments = states::moments(plan.optimizer, adapters.width as f64);
-        let widths = plan.widths;
-        let each = widths.main + states::moments(plan.optimizer, widths.moment);
-        return Bytes::of(rank.adapters.div_ceil(n), moments) + Bytes::of(rank.whole.div_ceil(n), each);
+        let each = |widths: Widths| widths.main + states::moments(plan.optimizer, widths.moment);
+        return Bytes::of(rank.adapters.div_ceil(n), moments) + rank.state_beside(plan, adapters, n, each);
     }
     let widths = plan.widths;
     let main_gradient = if copies_gradients_at_step(plan) { 0.0 } else { widths.main_gradient };
@@ -61,9 +61,12 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
     }
     let (divided, _, _) = states::divided(plan.sharding);
     let n = if divided { plan.shard_group() } else { 1 };
-    let (trained, width) = match &plan.adapters {
-        Some(adapters) => (rank.beside(), adapters.width as f64),
-        None => (rank.dense.saturating_add(rank.experts), plan.widths.parameter),
+    let trained = match &plan.adapters {
+        Some(adapters) => {
+            Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width))
+                + rank.state_beside(plan, adapters, n, |widths| widths.parameter)
+        }
+        None => Bytes::of(rank.dense.saturating_add(rank.experts).div_ceil(n), plan.widths.parameter),
     };
     // Only Adam's denominator is a separate tensor.
     if plan.optimizer != Optimizer::AdamW {
@@ -74,9 +77,11 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
     }
     match plan.implementation {
         OptimizerImplementation::Fused => Bytes::ZERO,
-        OptimizerImplementation::Foreach => Bytes::of(trained.div_ceil(n), width),
+        OptimizerImplementation::Foreach => trained,
         OptimizerImplementation::ForLoop => {
-            Bytes::of(for_loop(plan).min(trained.saturating_mul(3)).div_ceil(n), width)
+            let width =
+                plan.adapters.as_ref().map_or(plan.widths.parameter, |adapters| adapters.width as f64);
+            Bytes::of(for_loop(plan).div_ceil(n), width).min(trained * 3)
         }
     }
 }
@@ -91,7 +96,8 @@ fn for_loop(plan: &Plan) -> u64 {
     let matrix = |width: u64| width.div_ceil(t).saturating_mul(h);
     if let Some(adapters) = &plan.adapters {
         let widest = h.max(shape.ffn).max(shape.query_width());
-        return widest.saturating_mul(adapters.rank).saturating_mul(2);
+        let saved = if adapters.saved.modules.any() { matrix(shape.vocab) } else { 0 };
+        return widest.saturating_mul(adapters.rank).max(saved).saturating_mul(2);
     }
     let (vocab, ffn, positions) = (matrix(shape.vocab), matrix(shape.ffn), matrix(shape.learned_positions));
     let mut feed_forward = ffn.saturating_mul(if shape.gated { 3 } else { 2 });

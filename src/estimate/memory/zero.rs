@@ -24,6 +24,7 @@
 
 use super::super::plan::{Plan, RankParameters};
 use crate::frameworks::profile::memory::{Layers, Loop};
+use crate::frameworks::profile::widths::Widths;
 use crate::job::{Optimizer, OptimizerImplementation, Sharding};
 use crate::units::Bytes;
 
@@ -53,11 +54,12 @@ pub(super) fn reduces_at_once(plan: &Plan) -> bool {
 
 /// The gradients of all trained parameters.
 fn whole(plan: &Plan, rank: RankParameters) -> Bytes {
-    let width = if plan.widths.gradient > 0.0 { plan.widths.gradient } else { plan.widths.compute };
+    let width = |widths: Widths| if widths.gradient > 0.0 { widths.gradient } else { widths.compute };
     if let Some(adapters) = &plan.adapters {
-        return Bytes(rank.adapters.saturating_mul(adapters.width)) + Bytes::of(rank.whole, width);
+        return Bytes(rank.adapters.saturating_mul(adapters.width))
+            + rank.state_beside(plan, adapters, 1, width);
     }
-    Bytes::of(rank.dense.saturating_add(rank.experts), width)
+    Bytes::of(rank.dense.saturating_add(rank.experts), width(plan.widths))
 }
 
 /// The gradients of one microbatch on a rank.
@@ -148,10 +150,15 @@ impl Zero {
 
 /// The workspace of the step, besides the gradients.
 pub(super) fn step(plan: &Plan, rank: RankParameters) -> Bytes {
-    if plan.offload_optimizer || plan.adapters.is_some() {
+    if plan.offload_optimizer {
         return Bytes::ZERO;
     }
-    let own = rank.dense.saturating_add(rank.experts).div_ceil(plan.shard_group());
+    // The step of adapters counts as nothing.
+    let trained = match &plan.adapters {
+        Some(_) => rank.whole.saturating_add(rank.saved),
+        None => rank.dense.saturating_add(rank.experts),
+    };
+    let own = trained.div_ceil(plan.shard_group());
     let at_once = if plan.sharding == Sharding::ZeRO3 { own.min(SUB_GROUP) } else { own };
     let pytorchs = matches!(plan.profile.layers, Layers::Transformers { run_by: Loop::Trainer, .. })
         && plan.optimizer == Optimizer::AdamW;
@@ -174,7 +181,7 @@ mod tests {
 
     const P: u64 = 4_000_000_000;
     const RANK: RankParameters =
-        RankParameters { dense: P, experts: 0, linear: 0, adapters: 0, frozen_towers: 0, whole: 0 };
+        RankParameters { dense: P, experts: 0, linear: 0, adapters: 0, frozen_towers: 0, whole: 0, saved: 0 };
 
     fn plan(sharding: &str, steps: u32, offload: bool) -> Plan {
         let job: TrainingJob = serde_json::from_value(serde_json::json!({

@@ -39,7 +39,6 @@ pub(in crate::frameworks) static LIST: List = List {
             &[Subject::LayerKernels],
             "fused kernels of linear layers with adapters, which keep fewer activations",
         ),
-        opens("lora_modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens(
             "peft_trainable_token_indices peft_use_dora",
             &[Subject::Trained],

@@ -46,7 +46,6 @@ pub(in crate::frameworks) static TRL: List = List {
             "a setting of what another option turns on",
         ),
         inert("use_transformers_paged max_model_len", "it generates, it does not train"),
-        opens("lora_modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens("use_dora", &[Subject::Trained], "DoRA keeps more for each adapter"),
         opens("loss_type", &[Subject::Kernels], "chunked_nll is a chunked loss"),
         opens("model_init_kwargs", &[Subject::Quantization], "how the model is loaded, also in few bits"),
@@ -63,7 +62,6 @@ pub(in crate::frameworks) static PEFT: List = List {
              loftq_bits megatron_config megatron_core use_trainable_adapters",
             "a setting of an adapter's method",
         ),
-        opens("modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens(
             "trainable_token_indices use_dora",
             &[Subject::Trained],

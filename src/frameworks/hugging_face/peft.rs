@@ -7,7 +7,8 @@
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Setting, Settings};
-use crate::job::{Cause, Method, Precision, field};
+use crate::frameworks::reading::subjects::{OptionValue, Subject};
+use crate::job::{Cause, Method, OuterModules, Precision, field};
 
 const METHODS: &[&str] =
     &["peft_method", "peft_type", "adapter", "finetuning_type", "tuner_type", "train_type", "sft_type"];
@@ -17,6 +18,11 @@ const RANK: &[&str] = &["lora_r", "lora_rank", "lora_dim", "lora_config.r", "ds.
 const TARGETS: &[&str] = &["lora_target_modules", "target_modules", "ds.lora.target_modules", "lora_target"];
 /// Tensors inside modules that have adapters, such as the joined experts of a layer.
 const PARAMETERS: &[&str] = &["lora_target_parameters", "target_parameters"];
+/// Modules of which a copy is trained whole, as PEFT, TRL, axolotl, ms-swift and LLaMA-Factory call them.
+const SAVED: &[&str] =
+    &["lora_modules_to_save", "modules_to_save", "additional_target", "ds.lora.modules_to_save"];
+/// Parts of the names of modules that are small beside an embedding.
+const SMALL: &[&str] = &["norm", "ln_", "score", "classifier", "v_head", "router"];
 const FOUR_BITS: &[&str] =
     &["load_in_4bit", "ds.load_in_4bit", "use_4bit", "use_4bit_quantization", "use_qlora", "qlora", "q_lora"];
 const EIGHT_BITS: &[&str] = &["load_in_8bit", "use_8bit", "use_8bit_quantization"];
@@ -113,6 +119,25 @@ pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, c
 pub(crate) fn ranks(settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(ADAPTERS, settings, claims);
     targets(settings, claims);
+    saved(settings, claims);
+}
+
+/// The modules that are trained whole. Another one than embedding, output layer and a small one leaves open how much is
+/// trained.
+fn saved(settings: &Settings<'_>, claims: &mut Claims) {
+    let Some(setting) = settings.get(SAVED).filter(|setting| setting.truth() != Some(false)) else { return };
+    let Some(names) = names_of(&setting) else {
+        if !setting.value.as_array().is_some_and(Vec::is_empty) && !setting.value.is_null() {
+            Subject::Trained.open(OptionValue::Other, false, claims);
+        }
+        return;
+    };
+    let is_known =
+        |name: &String| SMALL.iter().any(|part| name.contains(part)) || OuterModules::of(name).any();
+    if !names.iter().all(is_known) {
+        Subject::Trained.open(OptionValue::Other, false, claims);
+    }
+    setting.says(claims, field::finetuning::MODULES_TO_SAVE, names);
 }
 
 fn eight_bits(by: &Setting, claims: &mut Claims) {

@@ -21,7 +21,6 @@ pub(in crate::frameworks) static LIST: List = List {
         opens("ref_model_quantization_bit", &[Subject::Reference], "the reference in few bits"),
         opens("reward_model_quantization_bit", &[Subject::Reward], "the reward model in few bits"),
         inert("length_penalty max_length model_max_length", "it generates, it does not train"),
-        opens("additional_target", &[Subject::Trained], "modules that are trained whole"),
         opens("use_dora", &[Subject::Trained], "DoRA keeps more for each adapter"),
         opens(
             "use_unsloth_gc",

@@ -186,6 +186,13 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, claims: 
     if claims.get(field::finetuning::METHOD).is_some_and(|method| method != Method::Full) {
         settings::assume(&[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(0)], SOURCE, claims);
         claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
+        if settings.on(&["resize_vocab"]) == Some(true) {
+            claims.assume(field::finetuning::MODULES_TO_SAVE, vec!["embed_tokens", "lm_head"], SOURCE);
+        }
+        // It casts all trained parameters, unless told not to.
+        if claims.knows(field::finetuning::MODULES_TO_SAVE) && settings.on(&["pure_bf16"]) != Some(true) {
+            claims.assume(field::finetuning::SAVED_PRECISION, Precision::FP32, SOURCE);
+        }
     }
     peft::keeps_precision(true, SOURCE, claims);
     let sharded = ["deepspeed", "fsdp"].iter().any(|name| settings.has(&[name]));

@@ -1,7 +1,6 @@
 //! The options that the releases of oumi know.
 
-use crate::frameworks::reading::options::{List, inert, opens};
-use crate::frameworks::reading::subjects::Subject;
+use crate::frameworks::reading::options::{List, inert};
 
 pub(in crate::frameworks) static LIST: List = List {
     text: include_str!("options.tsv"),
@@ -25,6 +24,5 @@ pub(in crate::frameworks) static LIST: List = List {
             "it follows from other keys, or is for evaluation",
         ),
         inert("segment_length", "the making of samples"),
-        opens("lora_modules_to_save", &[Subject::Trained], "modules that are trained whole"),
     ],
 };

@@ -7,6 +7,7 @@
 //! | `LLaVA`'s `train.py`, `train_mem.py`, `train_xformers.py` | `vision_tower` | `haotian-liu/LLaVA` at c121f04 |
 //! | alpaca-lora's `finetune.py` | `base_model`, and `cutoff_len` or `val_set_size` | tloen/alpaca-lora at 0003a00 |
 //! | Platypus's `finetune.py` | `base_model` and `lr_scheduler` | arielnlee/Platypus at dc90c1a |
+//! | Qwen's and Qwen-VL's `finetune.py` | `use_lora` and `lazy_preprocess` | QwenLM/Qwen at 2df8e8a |
 //! | `qlora.py` | its name | artidoro/qlora at 7f4e95a |
 //! | Accelerate's `nlp_example.py`, `complete_nlp_example.py` | their names | huggingface/accelerate at 16cb6eb8 |
 //! | `LongLoRA`'s `fine-tune.py` | `low_rank_training`, `use_full_attn` or `trainable_params` | dvlab-research/LongLoRA at d4eb344 |
@@ -103,6 +104,21 @@ const SCRIPTS: &[Script] = &[
         divides_layers: true,
     },
     Script {
+        source: QWEN,
+        files: &["finetune.py"],
+        told_by: &["use_lora"],
+        and: Some("lazy_preprocess"),
+        defaults: &[
+            field::finetuning::RANK.is(64),
+            field::finetuning::DROPOUT.is(5),
+            field::batch::SEQUENCE_LENGTH.is(8192),
+            field::RECOMPUTE.is(Recompute::None),
+        ],
+        targets: &["c_attn", "c_proj", "w1", "w2"],
+        reads: qwen,
+        divides_layers: false,
+    },
+    Script {
         source: "QLoRA default",
         files: &["qlora.py"],
         told_by: &[],
@@ -155,6 +171,7 @@ const SCRIPTS: &[Script] = &[
     },
 ];
 
+const QWEN: &str = "Qwen's finetune.py";
 const LLAVA: &str = "LLaVA default";
 const ACCELERATE: &str = "Accelerate's example";
 
@@ -260,6 +277,14 @@ fn nlp_example(settings: &Settings<'_>, claims: &mut Claims) {
         claims.assume(field::parallelism::SHARDING, Sharding::None, ACCELERATE);
     }
     claims.accumulation = Some((1, ACCELERATE.into()));
+}
+
+/// Adapters, with embedding and output layer trained whole beside those of a base model.
+fn qwen(settings: &Settings<'_>, claims: &mut Claims) {
+    let chat = settings.text(&["model_name_or_path"]).is_none_or(|name| name.to_lowercase().contains("chat"));
+    if settings.on(&["use_lora"]) == Some(true) && settings.on(&["q_lora"]) != Some(true) && !chat {
+        claims.assume(field::finetuning::MODULES_TO_SAVE, vec!["wte", "lm_head"], QWEN);
+    }
 }
 
 /// Weights in 8 bits, adapters, fp16, and checkpointing by `prepare_model_for_int8_training`.

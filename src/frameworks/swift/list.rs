@@ -31,7 +31,6 @@ pub(in crate::frameworks) static LIST: List = List {
             &[Subject::Sharding, Subject::Offload],
             "layers on several accelerators or on the CPU",
         ),
-        opens("modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens("use_dora", &[Subject::Trained], "DoRA keeps more for each adapter"),
         opens(
             "reft_layers boft_block_size vera_rank llamapro_num_new_blocks",
@@ -84,7 +83,6 @@ pub(in crate::frameworks) static MEGATRON: List = List {
         inert("bnb_4bit_* hqq_axis quant_method lora_modules", "a setting of what another option turns on"),
         inert("gradient_checkpointing_kwargs", "a setting of what another option turns on"),
         inert("freeze_aligner", "a small part of the towers"),
-        opens("modules_to_save", &[Subject::Trained], "modules that are trained whole"),
         opens("mlp_padding_free", &[Subject::Kernels], "the network on fewer tokens"),
         inert("offload_model offload_optimizer offload_bridge", "states leave while it generates"),
     ],

@@ -225,7 +225,7 @@ impl Timeline<'_> {
     }
 
     fn embedding_backward(&self) -> Instant {
-        let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
+        let tied = self.plan.ties_gradients() && self.head.gradients > Bytes::ZERO;
         let sums = if tied { 2 } else { 1 };
         let root = if self.sharded { self.root_kept() + self.kind(0).group.reduced } else { Bytes::ZERO };
         // At the sum, the gradient of the embedding's output is freed, unless learned positions still need it.
@@ -251,7 +251,7 @@ impl Timeline<'_> {
             return Instant { name: "root's gradient reduction", ..Instant::default() };
         }
         // The two gradients of a tied matrix are still alive besides their sum.
-        let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
+        let tied = self.plan.ties_gradients() && self.head.gradients > Bytes::ZERO;
         let parts = if tied { self.embedding_gradient * 2 } else { Bytes::ZERO };
         // The head's gradients belong to the root, unless the output layer is a separate group.
         let head = if self.output.is_some() { Bytes::ZERO } else { self.head.gradients };
@@ -266,7 +266,7 @@ impl Timeline<'_> {
 
     /// The reduction of the output layer's gradient under ZeRO 3, before the backward pass of the layers.
     fn head_reduction(&self) -> Instant {
-        let gradients = if self.plan.shape.tied { Bytes::ZERO } else { self.head.gradients };
+        let gradients = if self.plan.ties_gradients() { Bytes::ZERO } else { self.head.gradients };
         Instant {
             name: "output layer's gradient reduction",
             gradients: self.in_buffers_at_loss() + gradients,

@@ -64,6 +64,25 @@ impl Group {
     }
 }
 
+impl Group {
+    /// The group with copies that are trained whole beside adapters.
+    fn with_saved(self, plan: &Plan, saved: u64) -> Self {
+        let Some(adapters) = &plan.adapters else { return self };
+        let of = |width: f64| Bytes::of(saved, width);
+        let widths = adapters.saved.widths;
+        let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1;
+        let n = if sharded { plan.shard_group() } else { 1 };
+        let kept =
+            if sharded && plan.offload_parameters { Bytes::ZERO } else { of(widths.gradient).share(n) };
+        Self {
+            gathered: self.gathered + of(widths.compute),
+            reduced: self.reduced + of(widths.reduction),
+            kept: self.kept + kept,
+            ..self
+        }
+    }
+}
+
 /// Layers of one kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Kind {
@@ -129,13 +148,19 @@ impl Outer {
         let embedding = if stage.embedding { counted.embedding.div_ceil(t) } else { 0 };
         let output =
             if stage.output { counted.output.div_ceil(t).saturating_add(counted.final_norm) } else { 0 };
+        let saved = plan.adapters.as_ref().map(|adapters| adapters.saved);
+        let width = match saved {
+            None => program.gradient_width(),
+            Some(saved) if saved.modules.embedding => saved.widths.parameter.max(plan.widths.compute),
+            Some(_) => 0.0,
+        };
         let matrix = |rows: u64| {
-            let rows = if plan.adapters.is_some() || !stage.embedding { 0 } else { rows };
-            Bytes::of(rows.saturating_mul(plan.shape.hidden), program.gradient_width())
+            let rows = if stage.embedding { rows } else { 0 };
+            Bytes::of(rows.saturating_mul(plan.shape.hidden), width)
         };
         let embedding_gradient = matrix(plan.shape.vocab.div_ceil(t));
         let position_gradient = matrix(plan.shape.learned_positions);
-        let tied = plan.shape.tied && stage.embedding && stage.output;
+        let tied = plan.ties_gradients() && stage.embedding && stage.output;
         Self {
             embedding,
             output,
@@ -169,7 +194,10 @@ fn buckets(plan: &Plan, rank: RankParameters) -> Bytes {
         return Bytes::ZERO;
     }
     match &plan.adapters {
-        Some(adapters) => Bytes(rank.adapters.saturating_mul(adapters.width)),
+        Some(adapters) => {
+            Bytes(rank.adapters.saturating_mul(adapters.width))
+                + rank.state_beside(plan, adapters, 1, |widths| widths.gradient)
+        }
         None => Bytes::of(rank.dense.saturating_add(rank.experts), plan.widths.gradient),
     }
 }
@@ -186,7 +214,7 @@ impl<'a> Timeline<'a> {
         };
         let runs: Vec<LayerRun> = stage.kinds(&plan.shape).map(run).collect();
         // Under adapters the first layer's input has no gradient, unless recomputation requires one, or what a trained projection made.
-        let asks = plan.recompute == Recompute::Full || rank.whole > 0;
+        let asks = plan.recompute == Recompute::Full || rank.whole > 0 || rank.saved > 0;
         let first = if adapted && stage.embedding && !asks {
             program.run(plan.recompute, false)
         } else {
@@ -220,7 +248,8 @@ impl<'a> Timeline<'a> {
             from: stage.from,
             first,
             head,
-            root: group(outer.embedding.saturating_add(outer.output), true, 0, outer.gradients),
+            root: group(outer.embedding.saturating_add(outer.output), true, 0, outer.gradients)
+                .with_saved(plan, rank.saved),
             output: plan.profile.fsdp.wraps_output.then(|| group(outer.output, true, 0, head.gradients)),
             embedding_gradient: outer.embedding_gradient,
             stream,
@@ -358,6 +387,7 @@ fn accumulated(plan: &Plan, rank: RankParameters, kept: Bytes, sharded: bool) ->
     match &plan.adapters {
         Some(adapters) if !plan.profile.fsdp.flattens_frozen => {
             Bytes(rank.adapters.saturating_mul(adapters.width))
+                + rank.state_beside(plan, adapters, 1, |widths| widths.compute.max(widths.reduction))
         }
         _ => {
             let width = plan.widths.compute.max(plan.widths.reduction);

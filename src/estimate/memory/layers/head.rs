@@ -170,12 +170,16 @@ pub(super) fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, 
 
 fn weight(program: &Program<'_>) -> Weight {
     let vocab = program.shape.vocab.div_ceil(program.tensor);
+    // A copy that is trained whole beside adapters.
+    let saved = program.adapters.map(|adapters| &adapters.saved).filter(|saved| saved.modules.output);
+    // FSDP and DeepSpeed cast it with all others, so that a module sees the format of the others.
+    let width = saved.map_or(0, |saved| saved.widths.parameter.round() as u64).max(program.formats.parameter);
     Weight {
         elements: program.shape.hidden.saturating_mul(vocab),
         outputs: vocab,
         bias: 0,
-        width: program.formats.parameter,
-        trained: program.trained,
+        width,
+        trained: program.trained || saved.is_some(),
     }
 }
 

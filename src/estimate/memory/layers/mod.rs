@@ -317,6 +317,8 @@ pub(super) struct LayerRun {
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
+    use crate::estimate::plan::Saved;
+    use crate::job::OuterModules;
     use crate::job::{
         Activation, Batch, Framework, LayerPattern, LinearAttention, Model, Normalization, Parallelism,
         Positions, Precision, Sharding, StateSpace, TrainingJob,
@@ -480,7 +482,8 @@ mod tests {
         let of = |dropout| {
             let mut plan = plan(llama(), Precision::BF16, Precision::BF16);
             let targets = Targets::ALL;
-            plan.adapters = Some(Adapters { rank: 8, targets, quantized: None, width: 4, dropout });
+            let saved = Saved { modules: OuterModules::default(), widths: plan.widths };
+            plan.adapters = Some(Adapters { rank: 8, targets, quantized: None, width: 4, dropout, saved });
             kept(&plan, false)
         };
         let (h, q, f) = (512, 512, 1536);
