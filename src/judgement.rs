@@ -247,7 +247,7 @@ pub enum Evidence {
     Checked,
     /// The terms come from the framework's code. One party measured the mode, or another mode of the framework.
     Derived,
-    /// No run of the framework was compared. Only weights and optimizer states can refuse such a job.
+    /// No run of the framework was compared. Only arithmetic can refuse such a job.
     Unchecked,
 }
 

@@ -7,6 +7,7 @@ mod distinct;
 mod other_kinds;
 pub(crate) mod parallel;
 pub(crate) mod settings;
+mod shape;
 mod stages;
 
 use std::collections::BTreeSet;
@@ -85,11 +86,15 @@ fn judgements(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask)
     let judge_in = |object: &Value, around: &Surroundings| judge(object, around, &policy.world(), ask);
     let own = judge_in(object, around);
     let is_told = |judgement: &Judgement| judgement.verdict.trains() || judgement.cause.is_some();
+    if let Some(kind) = policy.kinds.of(object) {
+        let catalogue = &policy.catalogue;
+        return match is_told(&own) {
+            true => vec![shape::warned(own, kind, object, catalogue)],
+            false => shape::misplaced(kind, object, catalogue).into_iter().collect(),
+        };
+    }
     if is_told(&own) {
         return vec![own];
-    }
-    if policy.kinds.of(object).is_some() {
-        return Vec::new();
     }
     match other_kinds::read(object, &policy.kinds, &policy.catalogue) {
         Some(Other::Aside(judgement)) => vec![*judgement],

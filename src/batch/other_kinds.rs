@@ -66,17 +66,9 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
     }
     let (pods, created) =
         if is_argo(object) { (argo::pods(object), argo::created(object)) } else { (Vec::new(), Vec::new()) };
-    let search = |values: &[&Value]| {
-        let mut search = Search { left: MOST, pods: Vec::new(), asked: 0, catalogue };
-        for value in values {
-            search.value(value, 0);
-        }
-        search
-    };
-    let mut found = search(&[object]);
+    let mut found = Search::of([object], catalogue);
     // A patch or a created object may ask where the workflow itself does not.
-    let started: Vec<&Value> = pods.iter().chain(&created).collect();
-    let asked = found.asked.max(search(&started).asked);
+    let asked = found.asked.max(Search::of(pods.iter().chain(&created), catalogue).asked);
     if asked == 0 {
         return None;
     }
@@ -111,6 +103,11 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
     let pod = |template: &Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata(template), "spec": template.get("spec")});
     let judged = found.pods.iter().map(pod).chain(created.iter().cloned()).collect();
     Some(Other::Started { judged, around: created })
+}
+
+/// The accelerators that an object asks for, wherever it does.
+pub(super) fn asked(object: &Value, catalogue: &Catalogue) -> u64 {
+    Search::of([object], catalogue).asked
 }
 
 fn is_argo(object: &Value) -> bool {
@@ -171,7 +168,15 @@ struct Search<'c> {
     catalogue: &'c Catalogue,
 }
 
-impl Search<'_> {
+impl<'c> Search<'c> {
+    fn of<'v>(values: impl IntoIterator<Item = &'v Value>, catalogue: &'c Catalogue) -> Self {
+        let mut search = Self { left: MOST, pods: Vec::new(), asked: 0, catalogue };
+        for value in values {
+            search.value(value, 0);
+        }
+        search
+    }
+
     fn value(&mut self, value: &Value, depth: usize) {
         if self.left == 0 || depth > DEEPEST {
             return;

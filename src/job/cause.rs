@@ -89,6 +89,7 @@ causes! {
     Idle TrainsNothing "idle" "its command only waits or ends"
     UnknownProgram NotRecognised "unknown-program" "its program is in no table"
     UnknownKind NotRecognised "unknown-kind" "its kind is in no table"
+    WrongShape NotRecognised "wrong-shape" "its pods are not where its kind has them"
 }
 
 impl Serialize for Cause {

@@ -9,7 +9,7 @@ pub(crate) fn evidence(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Checked => "checked, measurements cover jobs of this mode",
         Evidence::Derived => "derived from the framework's code, no two parties measured jobs of this mode",
-        Evidence::Unchecked => "unchecked, so only its weights and optimizer states can refuse it",
+        Evidence::Unchecked => "unchecked, so only arithmetic can refuse it",
     }
 }
 

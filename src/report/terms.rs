@@ -170,7 +170,7 @@ pub const TERMS: &[Term] = &[
         also: &["checked", "derived", "unchecked"],
         meaning: "How far the estimate of this kind of job was compared with measurements. Checked: with runs of at least two \
                   parties. Derived: its terms come from the framework's code, with fewer measurements. Unchecked: with none, so that \
-                  only weights and optimizer states can refuse it.",
+                  only arithmetic can refuse it: weights, optimizer states, and what every implementation must hold.",
     },
     Term {
         name: "Missing",
