@@ -9,7 +9,7 @@
 //! | `--use-megatron-fsdp` alone | FSDP since 0.18, none before: open |
 //! | `--num-distributed-optimizer-instances` of the distributed optimizer | as many groups, each of which has all states |
 //! | `--deepspeed` with the configuration's `zero_optimization.stage`, or `--zero-stage` | ZeRO of that stage |
-//! | stage 0 with bf16 | DeepSpeed's `BF16_Optimizer` divides fp32 weights and moments as stage 1 does: open |
+//! | stage 0 with bf16 | DeepSpeed's `BF16_Optimizer` divides fp32 weights and moments as stage 1 does: so in a pipeline, else open |
 //!
 //! The stage of an unknown configuration is open. `--zero-stage` alone counts, because scripts with this option write the
 //! configuration from it.
@@ -84,7 +84,13 @@ fn zero(settings: &Settings<'_>, claims: &mut Claims) {
     stage(settings, claims);
     megatron_deepspeed::gradients_of_stage_one(claims);
     let bf16 = claims.values(field::PRECISION).any(|format| format == Precision::BF16);
-    if bf16 && claims.get(field::parallelism::SHARDING) == Some(Sharding::None) {
+    if !bf16 || claims.get(field::parallelism::SHARDING) != Some(Sharding::None) {
+        return;
+    }
+    if claims.get(field::parallelism::PIPELINE).is_some_and(|stages| stages > 1) {
+        claims.all.retain(|claim| claim.field != field::parallelism::SHARDING);
+        claims.argument(field::parallelism::SHARDING, Sharding::ZeRO1, "DeepSpeed's BF16_Optimizer");
+    } else {
         claims.open_anyway(field::parallelism::SHARDING, Sharding::ZeRO1);
     }
 }
