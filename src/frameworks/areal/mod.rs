@@ -23,6 +23,7 @@ use crate::frameworks::reading::complete;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::hydra;
+use crate::frameworks::reading::roles;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
     Assignment, Attention, Field, Framework, Loss, Method, Objective, Placement, Precision, Recompute,
@@ -200,7 +201,7 @@ fn batch(settings: &Settings<'_>, claims: &mut Claims) {
         tokens.says(claims, field::batch::SEQUENCE_LENGTH, number);
     }
     claims.open(field::batch::TYPICAL_SEQUENCE_LENGTH, 64);
-    let number = |name: &str| settings.get(&[name]).and_then(|setting| setting.number());
+    let number = |name: &str| settings.number(&[name]);
     let samples = number("gconfig.n_samples").unwrap_or(1);
     let parts = number("actor.ppo_n_minibatches").unwrap_or(1).max(1);
     if let Some(all) = number("train_dataset.batch_size").and_then(|prompts| prompts.checked_mul(samples)) {
@@ -227,9 +228,7 @@ fn method(settings: &Settings<'_>, claims: &mut Claims) {
     }
     claims.assume(field::finetuning::RANK, 32, SOURCE);
     claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
-    for inert in ["actor.lora_alpha", "actor.peft_type"] {
-        settings.has(&[inert]);
-    }
+    settings.inert(&["actor.lora_alpha", "actor.peft_type"]);
 }
 
 fn roles(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
@@ -246,14 +245,9 @@ fn roles(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     }
     let weight = settings.text(&["actor.kl_ctl"]).and_then(|weight| weight.parse::<f64>().ok());
     let on_host = |name: &str| settings.on(&[name]) == Some(true);
-    let place = |there: bool, host: bool| match (there, host) {
-        (false, _) => Placement::Elsewhere,
-        (true, true) => Placement::Offloaded,
-        (true, false) => Placement::Sharded,
-    };
     let compared = weight.unwrap_or(0.1) > 0.0 && settings.has(&["ref"]);
-    claims.assume(field::roles::REFERENCE_MODEL, place(compared, on_host("ref.offload")), SOURCE);
-    claims.assume(field::roles::CRITIC_MODEL, place(criticised, on_host("critic.offload")), SOURCE);
+    claims.assume(field::roles::REFERENCE_MODEL, roles::beside(compared, on_host("ref.offload")), SOURCE);
+    claims.assume(field::roles::CRITIC_MODEL, roles::beside(criticised, on_host("critic.offload")), SOURCE);
     // They may be scheduled beside the actor, on devices of their own.
     claims.open(field::roles::REFERENCE_MODEL, Placement::Elsewhere);
     claims.open(field::roles::CRITIC_MODEL, Placement::Elsewhere);

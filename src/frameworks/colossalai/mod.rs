@@ -105,8 +105,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.open(field::offload::PARAMETERS, true);
     }
     // Without a pipeline, the batch of a rank is one microbatch.
-    let pipelined =
-        settings.get(&["pp"]).and_then(|setting| setting.number()).is_some_and(|degree| degree > 1);
+    let pipelined = settings.number(&["pp"]).is_some_and(|degree| degree > 1);
     if !pipelined
         && let Some(setting) = settings.get(&["batch_size", "b"])
         && let Some(size) = setting.number()

@@ -168,8 +168,8 @@ fn reinforcement(settings: &Settings<'_>, claims: &mut Claims) {
     claims.open(field::roles::CRITIC_MODEL, Placement::Elsewhere);
     claims.assume(field::roles::ROLLOUT_ENGINE, Placement::Trained, SOURCE);
     settings.has(&["critic_gradient_checkpointing", "critic_lora_dim", "actor_lora_module_name"]);
-    let tokens = |name: &str| settings.get(&[name]).map_or(Some(256), |setting| setting.number());
-    let (prompt, answer) = (tokens("max_prompt_seq_len"), tokens("max_answer_seq_len"));
+    let prompt = settings.number_or(&["max_prompt_seq_len"], 256);
+    let answer = settings.number_or(&["max_answer_seq_len"], 256);
     if let Some((prompt, answer)) = prompt.zip(answer) {
         claims.argument(field::batch::SEQUENCE_LENGTH, prompt.saturating_add(answer), "max_answer_seq_len");
         claims.assume(field::batch::COMPLETION_LENGTH, answer, SOURCE);

@@ -86,9 +86,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if settings.text(&["task"]).is_some_and(|task| task.ends_with(":data_process")) {
         claims.beyond = Some(Cause::Preparation);
     }
-    for option in INERT {
-        settings.has(&[option]);
-    }
+    settings.inert(INERT);
 }
 
 /// The first of the files that is the network's: `Wan-AI/Wan2.1-T2V-14B:diffusion_pytorch_model*.safetensors,…`.
@@ -143,7 +141,7 @@ fn checkpointing(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) 
 
 fn sample(settings: &Settings<'_>, claims: &mut Claims) {
     let known = network::named(claims);
-    let number = |name: &str| settings.get(&[name]).and_then(|setting| setting.number());
+    let number = |name: &str| settings.number(&[name]);
     let most = number("max_pixels").unwrap_or(MOST_PIXELS);
     let pixels = number("height").zip(number("width")).map_or(most, |(high, wide)| high.saturating_mul(wide));
     let is_video = known.is_some_and(|known| VIDEOS.iter().any(|video| known.name.starts_with(video)));

@@ -22,6 +22,7 @@ use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
+use crate::frameworks::reading::roles;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::verl;
 use crate::job::{
@@ -143,19 +144,15 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     settings::assume(DEFAULTS, SOURCE, claims);
 }
 
-fn number(settings: &Settings<'_>, name: &str, usual: u64) -> Option<u64> {
-    settings.get(&[name]).map_or(Some(usual), |setting| setting.number())
-}
-
 fn lengths(settings: &Settings<'_>, usual: &Usual, claims: &mut Claims) {
-    let prompt = number(settings, "data.max_prompt_length", usual.prompt);
-    let response = number(settings, "data.max_response_length", usual.response);
+    let prompt = settings.number_or(&["data.max_prompt_length"], usual.prompt);
+    let response = settings.number_or(&["data.max_response_length"], usual.response);
     if let Some((prompt, response)) = prompt.zip(response) {
         let both = prompt.saturating_add(response);
         claims.argument(field::batch::SEQUENCE_LENGTH, both, "data.max_response_length");
     }
-    let prompts = number(settings, "worker.actor.global_batch_size", usual.prompts);
-    let responses = number(settings, "worker.rollout.n", usual.responses);
+    let prompts = settings.number_or(&["worker.actor.global_batch_size"], usual.prompts);
+    let responses = settings.number_or(&["worker.rollout.n"], usual.responses);
     if let Some(global) = prompts.zip(responses).and_then(|(prompts, each)| prompts.checked_mul(each)) {
         claims.assume(field::batch::GLOBAL_BATCH_SIZE, global, SOURCE);
     }
@@ -199,23 +196,11 @@ fn roles(settings: &Settings<'_>, usual: &Usual, claims: &mut Claims) {
     let objective = named.unwrap_or(Objective::PPO);
     claims.argument(field::OBJECTIVE, objective, "algorithm.adv_estimator");
     let on = |name: &str, usual: bool| settings.on(&[name]).unwrap_or(usual);
-    let adapted = claims.get(field::finetuning::METHOD) == Some(Method::LoRA);
-    let reference = match (on("algorithm.disable_kl", false), adapted) {
-        (true, _) => Placement::Elsewhere,
-        (false, true) => Placement::AdaptersOff,
-        _ if on("worker.ref.fsdp.enable_cpu_offload", usual.offloads_reference)
-            || on("worker.ref.offload.offload_params", false) =>
-        {
-            Placement::Offloaded
-        }
-        _ => Placement::Sharded,
-    };
-    claims.assume(field::roles::REFERENCE_MODEL, reference, SOURCE);
-    let critic = match (objective, on("worker.critic.offload.offload_optimizer", false)) {
-        (Objective::PPO, false) => Placement::Sharded,
-        (Objective::PPO, true) => Placement::Offloaded,
-        _ => Placement::Elsewhere,
-    };
+    let hosted = on("worker.ref.fsdp.enable_cpu_offload", usual.offloads_reference)
+        || on("worker.ref.offload.offload_params", false);
+    roles::reference(!on("algorithm.disable_kl", false), hosted, SOURCE, claims);
+    let leaves = on("worker.critic.offload.offload_optimizer", false);
+    let critic = roles::beside(objective == Objective::PPO, leaves);
     claims.assume(field::roles::CRITIC_MODEL, critic, SOURCE);
     if named.is_none() {
         claims.open(field::roles::CRITIC_MODEL, Placement::Elsewhere);

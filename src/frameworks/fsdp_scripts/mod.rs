@@ -146,7 +146,7 @@ fn shape(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// A GPT's shape: a plain feed-forward network, layer norms, biases.
 fn plain(settings: &Settings<'_>, kind: &Setting, claims: &mut Claims) {
-    if let Some(width) = settings.get(&["hidden_width"]).and_then(|setting| setting.number()) {
+    if let Some(width) = settings.number(&["hidden_width"]) {
         kind.says(claims, field::model::FFN_HIDDEN_SIZE, width.saturating_mul(4));
     }
     kind.says(claims, field::model::ACTIVATION, Activation::GELU);

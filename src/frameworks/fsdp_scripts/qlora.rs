@@ -119,9 +119,14 @@ pub(super) fn read(launch: &Launch, claims: &mut Claims) {
         None => Some((1, SOURCE.into())),
     };
     // They change nothing of what this reads.
-    for name in ["reentrant_checkpointing", "low_memory", "no_sync", "dataset_samples", "lora_alpha", "lr"] {
-        settings.has(&[name]);
-    }
+    settings.inert(&[
+        "reentrant_checkpointing",
+        "low_memory",
+        "no_sync",
+        "dataset_samples",
+        "lora_alpha",
+        "lr",
+    ]);
 }
 
 /// The format of the computation and of the weights. `bf16` has all states in it.

@@ -245,7 +245,7 @@ fn vocabulary(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// The width of the feed-forward network. `intermediate_size` of a gated one is three times a branch's width.
 fn width(settings: &Settings<'_>, claims: &mut Claims) {
-    let number = |names: &[&str]| settings.get(names).and_then(|setting| setting.number());
+    let number = |names: &[&str]| settings.number(names);
     let Some(hidden) = number(&["hidden_size", "hidden-size"]).filter(|hidden| *hidden < 1 << 20) else {
         return;
     };

@@ -218,8 +218,7 @@ fn lengths(defaults: Defaults, settings: &Settings<'_>, claims: &mut Claims) {
     };
     // A stated length is the prompt's: ms-swift's max_length.
     let stated = claims.get(field::batch::SEQUENCE_LENGTH).map(u64::from);
-    let prompt =
-        settings.get(PROMPT).and_then(|setting| setting.number()).or(stated).unwrap_or(PROMPT_AT_MOST);
+    let prompt = settings.number(PROMPT).or(stated).unwrap_or(PROMPT_AT_MOST);
     let Some(tokens) = tokens else { return };
     claims.all.retain(|claim| claim.field != field::batch::SEQUENCE_LENGTH);
     let sequence = prompt.saturating_add(tokens);

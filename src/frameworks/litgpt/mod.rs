@@ -138,8 +138,8 @@ fn devices(settings: &Settings<'_>, command: &str, claims: &mut Claims) {
             return;
         }
     }
-    let count = |name: &str| settings.get(&[name]).map_or(Some(1), |setting| setting.number());
-    let Some((devices, nodes)) = count("devices").zip(count("num_nodes")) else { return };
+    let devices = settings.number_or(&["devices"], 1);
+    let Some((devices, nodes)) = devices.zip(settings.number_or(&["num_nodes"], 1)) else { return };
     let Some(ranks) = devices.checked_mul(nodes).filter(|ranks| *ranks > 0) else { return };
     if let Some(setting) = settings.get(&["devices"]) {
         setting.says(claims, field::parallelism::DATA, ranks);

@@ -198,7 +198,7 @@ fn batch(settings: &Settings<'_>, replica: Option<u64>, own: bool, claims: &mut 
         Some(setting) => setting.says(claims, FIELD, sequences),
         None => claims.assume(FIELD, sequences, SOURCE),
     }
-    let steps = settings.get(&["gradient_accumulation_steps"]).and_then(|setting| setting.number());
+    let steps = settings.number(&["gradient_accumulation_steps"]);
     claims.accumulation =
         Some((steps.unwrap_or(1).max(1), format!("{}: per_device_batch_size", claims.place).into()));
 }

@@ -5,6 +5,7 @@
 //! The names come from NVIDIA/NeMo 2.0's `megatron_gpt_config.yaml` and `nemo/collections/llm`, and from
 //! NVIDIA-NeMo/Megatron-Bridge's `scripts/performance/argument_parser.py` and configuration container.
 
+pub(super) mod keys;
 pub(super) mod list;
 pub(super) mod loss;
 pub(super) mod profile;
@@ -319,8 +320,8 @@ pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
             _ => {}
         }
     }
-    claims.nodes = settings.get(&["trainer.num_nodes"]).and_then(|setting| setting.number()).or(claims.nodes);
-    let devices = settings.get(&["trainer.devices"]).and_then(|setting| setting.number());
+    claims.nodes = settings.number(&["trainer.num_nodes"]).or(claims.nodes);
+    let devices = settings.number(&["trainer.devices"]);
     claims.processes_per_node = devices.or(claims.processes_per_node);
 }
 

@@ -124,7 +124,7 @@ pub(crate) fn assume(program: &str, settings: &Settings<'_>, deepspeed: bool, cl
     if !deepspeed && !settings.has(DIVIDING) {
         claims.assume(field::parallelism::SHARDING, Sharding::None, source);
     }
-    let hidden = settings.get(&["hidden-size"]).and_then(|setting| setting.number()).unwrap_or_default();
+    let hidden = settings.number(&["hidden-size"]).unwrap_or_default();
     let width = hidden.saturating_mul(4);
     if settings.has(&["swiglu"]) {
         claims.assume(field::model::FFN_HIDDEN_SIZE, width.saturating_mul(2) / 3 / 64 * 64, source);

@@ -168,7 +168,7 @@ fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
     } else {
         claims.assume(sharding, Sharding::FSDP, SOURCE);
     }
-    let replicas = settings.get(&["distributed.dp_replicate_size"]).and_then(|setting| setting.number());
+    let replicas = settings.number(&["distributed.dp_replicate_size"]);
     if replicas.is_some_and(|replicas| replicas > 1) {
         claims.unparsed(sharding);
     }

@@ -11,6 +11,7 @@ pub(in crate::frameworks) mod list;
 
 use crate::command::{Launch, Target};
 use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::megatron_core::keys;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
@@ -123,23 +124,11 @@ const DTENSOR: Table = &[
     &flag(&["policy.dtensor_cfg.cpu_offload"], field::offload::PARAMETERS, Takes::Switch(true)),
 ];
 
-const MEGATRON: Table = &[
-    &flag(&["policy.megatron_cfg.tensor_model_parallel_size"], field::parallelism::TENSOR, Takes::Number),
-    &flag(&["policy.megatron_cfg.pipeline_model_parallel_size"], field::parallelism::PIPELINE, Takes::Number),
-    &flag(&["policy.megatron_cfg.context_parallel_size"], field::parallelism::CONTEXT, Takes::Number),
-    &flag(&["policy.megatron_cfg.expert_model_parallel_size"], field::parallelism::EXPERT, Takes::Number),
-    &flag(
-        &["policy.megatron_cfg.expert_tensor_parallel_size"],
-        field::parallelism::EXPERT_TENSOR,
-        Takes::Number,
-    ),
-    &flag(
-        &["policy.megatron_cfg.optimizer.optimizer_cpu_offload"],
-        field::offload::OPTIMIZER,
-        Takes::Switch(true),
-    ),
-    &flag(&["policy.megatron_cfg.sequence_parallel"], field::parallelism::SEQUENCE, Takes::Switch(true)),
-];
+const MEGATRON: Table = &[&flag(
+    &["policy.megatron_cfg.optimizer.optimizer_cpu_offload"],
+    field::offload::OPTIMIZER,
+    Takes::Switch(true),
+)];
 
 const ENGINE: Table = &[&flag(
     &["policy.generation.vllm_cfg.gpu_memory_utilization"],
@@ -211,8 +200,14 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.argument(field::FRAMEWORK, Framework::Megatron, "NeMo-RL");
         megatron_sharding(&settings, claims);
         settings::read(MEGATRON, &settings, claims);
+        keys::parallel(&settings, "policy.megatron_cfg", claims);
         let recompute = ["policy.megatron_cfg.activation_checkpointing"];
-        training_arguments::recompute(&settings, &recompute, claims);
+        if settings.on(&recompute) == Some(true) {
+            keys::recompute(&settings, "policy.megatron_cfg", claims);
+        }
+        if !claims.knows(field::RECOMPUTE) {
+            training_arguments::recompute(&settings, &recompute, claims);
+        }
     } else {
         claims.argument(field::FRAMEWORK, Framework::FSDP, "NeMo-RL");
         claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);

@@ -301,15 +301,10 @@ fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
     actors(settings, claims);
 }
 
-/// A number, or the default. `None` if it cannot be read.
-fn number(settings: &Settings<'_>, names: &[&str], otherwise: u64) -> Option<u64> {
-    settings.get(names).map_or(Some(otherwise), |setting| setting.number())
-}
-
 /// The actor's own accelerators, and the lengths of its samples.
 fn actors(settings: &Settings<'_>, claims: &mut Claims) {
-    let each = number(settings, &["actor_num_gpus_per_node", "actor.num_gpus_per_node"], 8);
-    let actors = number(settings, &["actor_num_nodes", "actor.num_nodes"], 1).zip(each);
+    let each = settings.number_or(&["actor_num_gpus_per_node", "actor.num_gpus_per_node"], 8);
+    let actors = settings.number_or(&["actor_num_nodes", "actor.num_nodes"], 1).zip(each);
     if let Some(actors) = actors.and_then(|(nodes, each)| nodes.checked_mul(each)) {
         claims.assume(field::parallelism::DATA, actors, SOURCE);
     }
@@ -318,8 +313,8 @@ fn actors(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// The lengths of the samples: a prompt and what is generated.
 fn lengths(settings: &Settings<'_>, claims: &mut Claims) {
-    let prompt = number(settings, &["prompt_max_len"], 1024);
-    let completion = number(settings, &["generate_max_len", "rollout.max_new_tokens"], 1024);
+    let prompt = settings.number_or(&["prompt_max_len"], 1024);
+    let completion = settings.number_or(&["generate_max_len", "rollout.max_new_tokens"], 1024);
     if let Some((prompt, completion)) = prompt.zip(completion) {
         claims.assume(field::batch::SEQUENCE_LENGTH, prompt.saturating_add(completion), SOURCE);
         claims.assume(field::batch::COMPLETION_LENGTH, completion, SOURCE);

@@ -404,9 +404,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::own_sharding(&settings, claims);
     training_arguments::recompute(&settings, training_arguments::OWN_CHECKPOINTING, claims);
     // They change nothing of what this reads.
-    for inert in ["use_reentrant", "task_type", "total_train_batch_size", "use_cache"] {
-        settings.has(&[inert]);
-    }
+    settings.inert(&["use_reentrant", "task_type", "total_train_batch_size", "use_cache"]);
     training_arguments::optimizer(&settings, OPTIMIZER, claims);
     training_arguments::precision(&settings, claims);
     if let Some(setting) = settings.get(&["zero_stage"])

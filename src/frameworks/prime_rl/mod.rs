@@ -130,7 +130,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.assume(field::roles::ROLLOUT_ENGINE, Placement::Elsewhere, SOURCE);
         claims.assume(field::LOSS, Loss::Chunked, SOURCE);
     }
-    if let Some(trainers) = settings.get(&["deployment.num_train_gpus"]).and_then(|it| it.number()) {
+    if let Some(trainers) = settings.number(&["deployment.num_train_gpus"]) {
         let parts = claims.get(field::parallelism::CONTEXT).map_or(1, u64::from).max(1);
         claims.assume(field::parallelism::DATA, (trainers / parts).max(1), SOURCE);
     }

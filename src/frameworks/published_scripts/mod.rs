@@ -316,8 +316,8 @@ fn qlora(settings: &Settings<'_>, claims: &mut Claims) {
         (None, None) => claims.assume(field::finetuning::METHOD, Method::QLoRA, SOURCE),
     }
     claims.assume(field::quantization::DOUBLE, true, SOURCE);
-    let length = |name: &str, usual: u64| settings.get(&[name]).map_or(Some(usual), |it| it.number());
-    let lengths = length("source_max_len", 1_024).zip(length("target_max_len", 256));
+    let source = settings.number_or(&["source_max_len"], 1_024);
+    let lengths = source.zip(settings.number_or(&["target_max_len"], 256));
     if let Some((source, target)) = lengths {
         claims.argument(field::batch::SEQUENCE_LENGTH, source.saturating_add(target), "--target_max_len");
     }

@@ -213,6 +213,27 @@ impl Claims {
         }
     }
 
+    /// The program starts so many processes on each of these nodes, by this setting of its own.
+    pub(crate) fn world(&mut self, nodes: Option<u64>, each: Option<u64>, by: &'static str) {
+        self.nodes = nodes;
+        self.processes_per_node = each;
+        self.processes = nodes.zip(each).and_then(|(nodes, each)| nodes.checked_mul(each));
+        self.processes_by = Some(by);
+    }
+
+    /// As many replicas as its degrees leave of the processes that it starts.
+    pub(crate) fn replicas(&mut self) {
+        let degrees = [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::CONTEXT];
+        let divided = degrees.into_iter().map(|degree| self.get(degree).map_or(1, u64::from));
+        let divided = divided.fold(1, u64::saturating_mul).max(1);
+        if let (Some(ranks), Some(by)) = (self.processes, self.processes_by)
+            && ranks.is_multiple_of(divided)
+            && ranks >= divided
+        {
+            self.argument(field::parallelism::DATA, ranks / divided, by);
+        }
+    }
+
     /// A doubt, as a warning.
     pub(crate) fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());

@@ -11,6 +11,7 @@ pub(crate) mod launchers;
 pub(crate) mod model_config;
 pub(crate) mod options;
 pub(crate) mod rendezvous;
+pub(crate) mod roles;
 pub(crate) mod settings;
 pub(crate) mod stored;
 pub(crate) mod subjects;

@@ -24,6 +24,8 @@ pub(crate) enum Place<'a> {
     GroupedWords(&'a Arguments),
     /// A key of a file.
     File(Config),
+    /// A key of a group of other settings, or of the settings themselves without a group.
+    Within(&'a Settings<'a>, &'a str),
     /// A variable with the same name, in capitals or as written.
     Environment(&'a Environment),
     /// A variable with the same name in capitals, behind a prefix that a program's variables share: `BENCH_BATCH_SIZE`.
@@ -129,6 +131,23 @@ impl<'a> Settings<'a> {
         self.get(names).and_then(|setting| setting.text())
     }
 
+    /// A setting's whole number. `None` if it is missing, or is none.
+    pub(crate) fn number(&self, names: &[&str]) -> Option<u64> {
+        self.get(names).and_then(|setting| setting.number())
+    }
+
+    /// A setting's whole number, and what the program has without it. `None` if it is set to something else.
+    pub(crate) fn number_or(&self, names: &[&str], usual: u64) -> Option<u64> {
+        self.get(names).map_or(Some(usual), |setting| setting.number())
+    }
+
+    /// Counts settings as read that change nothing of what is read.
+    pub(crate) fn inert(&self, names: &[&str]) {
+        for name in names {
+            self.has(&[name]);
+        }
+    }
+
     /// Whether a setting is on. `None` if it is missing, or is not a switch.
     pub(crate) fn on(&self, names: &[&str]) -> Option<bool> {
         self.get(names).and_then(|setting| setting.truth())
@@ -167,6 +186,8 @@ impl Place<'_> {
                 value: value.clone(),
                 origin: Origin::File { source: config.source.clone(), key },
             }),
+            Self::Within(settings, "") => settings.get(&[name]),
+            Self::Within(settings, group) => settings.get(&[&format!("{group}.{name}")]),
             Self::Environment(environment) => {
                 let capitals = name.to_uppercase();
                 [capitals.as_str(), name].iter().find_map(|variable| {
@@ -238,6 +259,8 @@ impl Setting {
         match takes {
             Takes::Word(word) => self.truth()?.then(|| word.json()),
             Takes::Switch(value) => self.truth().map(|on| (on == value).into()),
+            // An option whose value is lacking, because a variable is empty.
+            Takes::Text if self.value.is_boolean() => None,
             Takes::List if self.value.is_array() => {
                 let words = self.value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
                 flags::list(&words.join(" ")).map(Value::from)

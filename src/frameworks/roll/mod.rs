@@ -17,6 +17,7 @@
 
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::hugging_face::{objective, training_arguments};
+use crate::frameworks::megatron_core::keys;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{Table, Takes, flag};
@@ -41,25 +42,11 @@ const PROGRAMS: &[(&str, Objective)] = &[
 const TRAINED: &[&str] = &["actor_train", "sft_train"];
 
 /// Keys within the group of the trained model.
-const MEGATRON: Table = &[
-    &flag(&["tensor_model_parallel_size"], field::parallelism::TENSOR, Takes::Number),
-    &flag(&["pipeline_model_parallel_size"], field::parallelism::PIPELINE, Takes::Number),
-    &flag(&["context_parallel_size"], field::parallelism::CONTEXT, Takes::Number),
-    &flag(&["expert_model_parallel_size"], field::parallelism::EXPERT, Takes::Number),
-    &flag(&["expert_tensor_parallel_size"], field::parallelism::EXPERT_TENSOR, Takes::Number),
-    &flag(&["virtual_pipeline_model_parallel_size"], field::parallelism::VIRTUAL_PIPELINE, Takes::Number),
-    &flag(&["sequence_parallel"], field::parallelism::SEQUENCE, Takes::Switch(true)),
-    &flag(
-        &["use_distributed_optimizer"],
-        field::parallelism::SHARDING,
-        Takes::Word(Sharding::DistributedOptimizer),
-    ),
-    &flag(
-        &["recompute_granularity"],
-        field::RECOMPUTE,
-        Takes::OneOf(&[("full", Recompute::Full), ("selective", Recompute::Selective)]),
-    ),
-];
+const MEGATRON: Table = &[&flag(
+    &["use_distributed_optimizer"],
+    field::parallelism::SHARDING,
+    Takes::Word(Sharding::DistributedOptimizer),
+)];
 const FSDP: Table = &[
     &flag(&["reshard_after_forward"], field::parallelism::RESHARD_AFTER_FORWARD, Takes::Switch(true)),
     &flag(&["offload_policy"], field::offload::PARAMETERS, Takes::Switch(true)),
@@ -152,17 +139,19 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 }
 
 /// How the states are divided, and what is computed again.
-fn strategy(named: &Settings<'_>, keys: &Settings<'_>, model: &Settings<'_>, claims: &mut Claims) {
+fn strategy(named: &Settings<'_>, given: &Settings<'_>, model: &Settings<'_>, claims: &mut Claims) {
     let name = named.text(&["strategy_name"]);
     let mut losses = (Loss::InPlace, Loss::CompiledVocabParallel);
     if name.as_deref() == Some("megatron_train") {
         claims.argument(field::FRAMEWORK, Framework::Megatron, "strategy_name");
-        settings::read(MEGATRON, keys, claims);
+        settings::read(MEGATRON, given, claims);
+        keys::parallel(given, "", claims);
+        keys::recompute(given, "", claims);
     } else {
         claims.argument(field::FRAMEWORK, Framework::FSDP, "strategy_name");
-        settings::read(FSDP, keys, claims);
+        settings::read(FSDP, given, claims);
         claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);
-        if keys.has(&["fsdp_size"]) {
+        if given.has(&["fsdp_size"]) {
             claims.open(field::parallelism::SHARDING, Sharding::FSDP);
         }
         claims.open(field::PARAMETER_PRECISION, Precision::BF16);
@@ -211,19 +200,19 @@ fn method(model: &Settings<'_>, claims: &mut Claims) {
 
 /// Samples that are padded, or a number of tokens.
 fn batch(whole: &Settings<'_>, worker: &Settings<'_>, training: &Settings<'_>, claims: &mut Claims) {
-    let number =
-        |settings: &Settings<'_>, name: &str| settings.get(&[name]).and_then(|setting| setting.number());
     settings::accumulation(training, &["gradient_accumulation_steps"], claims);
     let both = || {
         Some(
-            number(whole, "response_length")?.saturating_add(number(whole, "prompt_length").unwrap_or(1_024)),
+            whole
+                .number(&["response_length"])?
+                .saturating_add(whole.number(&["prompt_length"]).unwrap_or(1_024)),
         )
     };
-    let length = number(whole, "sequence_length").or_else(both);
+    let length = whole.number(&["sequence_length"]).or_else(both);
     if worker.on(&["use_dynamic_batching_in_train"]) == Some(true) {
         claims.argument(field::batch::MICRO_BATCH_SIZE, 1, "use_dynamic_batching_in_train");
         if let Some(tokens) =
-            number(worker, "max_tokens_per_microbatch_in_train").filter(|tokens| *tokens > 0)
+            worker.number(&["max_tokens_per_microbatch_in_train"]).filter(|tokens| *tokens > 0)
         {
             claims.argument(field::batch::SEQUENCE_LENGTH, tokens, "max_tokens_per_microbatch_in_train");
         }
@@ -252,19 +241,13 @@ fn devices(worker: &Settings<'_>) -> Option<(u64, u64)> {
 
 fn world(whole: &Settings<'_>, devices: Option<(u64, u64)>, claims: &mut Claims) {
     const BY: &str = "device_mapping";
-    let each =
-        whole.get(&["num_gpus_per_node"]).and_then(|setting| setting.number()).filter(|each| *each > 0);
+    let each = whole.number(&["num_gpus_per_node"]).filter(|each| *each > 0);
     let Some(ranks) = devices.map(|(first, end)| end - first) else { return };
     claims.processes = Some(ranks);
     claims.processes_per_node = each.map(|each| each.min(ranks));
     claims.nodes = each.map(|each| ranks.div_ceil(each));
     claims.processes_by = Some(BY);
-    let degrees = [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::CONTEXT];
-    let divided = degrees.into_iter().map(|degree| claims.get(degree).map_or(1, u64::from));
-    let divided = divided.fold(1, u64::saturating_mul).max(1);
-    if ranks.is_multiple_of(divided) {
-        claims.argument(field::parallelism::DATA, ranks / divided, BY);
-    }
+    claims.replicas();
 }
 
 /// Where the other models are while the actor trains.

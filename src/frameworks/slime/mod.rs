@@ -25,6 +25,7 @@ use crate::frameworks::megatron_lm;
 use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::roles;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::reading::stored;
 use crate::job::{
@@ -60,7 +61,7 @@ const DEFAULTS: &[Assignment] = &[
 ];
 
 /// Options of generation and of other models, which are read together or change nothing of the training.
-const READ: &[&str] = &[
+const INERT: &[&str] = &[
     "eval-max-response-len",
     "log-probs-max-tokens-per-gpu",
     "offload",
@@ -106,9 +107,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     world(&settings, claims);
     method(&settings, claims);
     roles(&settings, claims);
-    for name in READ {
-        settings.has(&[name]);
-    }
+    settings.inert(INERT);
 }
 
 /// The model of the engines' checkpoint, which may be stored in fewer bits than those that are trained.
@@ -141,7 +140,7 @@ fn fsdp(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// A number of tokens, or samples of the context that is generated.
 fn batch(settings: &Settings<'_>, claims: &mut Claims) {
-    let number = |name: &str| settings.get(&[name]).and_then(|setting| setting.number());
+    let number = |name: &str| settings.number(&[name]);
     let parts = number("context-parallel-size").unwrap_or(1);
     if let Some(setting) = settings.get(&["max-tokens-per-gpu"])
         && settings.has(&["use-dynamic-batch-size"])
@@ -177,22 +176,8 @@ fn batch(settings: &Settings<'_>, claims: &mut Claims) {
 /// The ranks of the actor. Accelerators without one belong to the engines.
 fn world(settings: &Settings<'_>, claims: &mut Claims) {
     const EACH: &str = "actor-num-gpus-per-node";
-    let otherwise =
-        |name: &str, usual: u64| settings.get(&[name]).map_or(Some(usual), |setting| setting.number());
-    let (nodes, each) = (otherwise("actor-num-nodes", 1), otherwise(EACH, 8));
-    claims.nodes = nodes;
-    claims.processes_per_node = each;
-    claims.processes = nodes.and_then(|nodes| nodes.checked_mul(each?));
-    claims.processes_by = Some(EACH);
-    let degrees = [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::CONTEXT];
-    let divided = degrees.into_iter().map(|degree| claims.get(degree).map_or(1, u64::from));
-    let divided = divided.fold(1, u64::saturating_mul).max(1);
-    if let Some(ranks) = claims.processes
-        && ranks.is_multiple_of(divided)
-        && ranks >= divided
-    {
-        claims.argument(field::parallelism::DATA, ranks / divided, EACH);
-    }
+    claims.world(settings.number_or(&["actor-num-nodes"], 1), settings.number_or(&[EACH], 8), EACH);
+    claims.replicas();
 }
 
 /// All weights, or those whose names are listed.
@@ -209,9 +194,7 @@ fn method(settings: &Settings<'_>, claims: &mut Claims) {
             claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
         }
     }
-    for inert in ["lora-alpha", "lora-dropout", "lora-type", "lora-adapter-path"] {
-        settings.has(&[inert]);
-    }
+    settings.inert(&["lora-alpha", "lora-dropout", "lora-type", "lora-adapter-path"]);
 }
 
 fn roles(settings: &Settings<'_>, claims: &mut Claims) {
@@ -226,12 +209,9 @@ fn roles(settings: &Settings<'_>, claims: &mut Claims) {
         (false, false) => Objective::GRPO,
     };
     claims.argument(field::OBJECTIVE, objective, "advantage-estimator");
-    let place = |there: bool| if there { Placement::Offloaded } else { Placement::Elsewhere };
     let compared = settings.has(&["use-kl-loss"]) || weighs("kl-coef");
-    let adapted = claims.get(field::finetuning::METHOD) == Some(Method::LoRA);
-    let reference = if compared && adapted { Placement::AdaptersOff } else { place(compared) };
-    claims.assume(field::roles::REFERENCE_MODEL, reference, SOURCE);
-    claims.assume(field::roles::CRITIC_MODEL, place(criticised), SOURCE);
+    roles::reference(compared, true, SOURCE, claims);
+    claims.assume(field::roles::CRITIC_MODEL, roles::beside(criticised, true), SOURCE);
     if loss.as_deref() == Some("custom_loss") || settings.has(&["use-opd"]) {
         claims.open(field::roles::REFERENCE_MODEL, Placement::Elsewhere);
     }

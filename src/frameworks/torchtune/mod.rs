@@ -219,7 +219,7 @@ fn objective(recipe: &str, settings: &Settings<'_>, claims: &mut Claims) {
 
 /// The other models of reinforcement learning, and the samples of a step.
 fn reinforcement(recipe: &str, settings: &Settings<'_>, claims: &mut Claims) {
-    let number = |names: &[&str]| settings.get(names).and_then(|setting| setting.number());
+    let number = |names: &[&str]| settings.number(names);
     let is_ppo = recipe.starts_with("ppo");
     let objective = if is_ppo { Objective::PPO } else { Objective::GRPO };
     claims.argument(field::OBJECTIVE, objective, "recipe");

@@ -101,12 +101,9 @@ fn sft(settings: &Settings<'_>, source: &Source, claims: &mut Claims) {
     {
         setting.says(claims, field::batch::SEQUENCE_LENGTH, tokens);
     }
-    let number = |name: &str| settings.get(&[name]).and_then(|setting| setting.number());
+    let number = |name: &str| settings.number(&[name]);
     if claims.processes_per_node.is_none() && claims.nodes.is_none() {
-        claims.processes_per_node = number("nproc_per_node");
-        claims.nodes = number("nnodes");
-        claims.processes = claims.processes_per_node.zip(claims.nodes).and_then(|(a, b)| a.checked_mul(b));
-        claims.processes_by = Some("nproc_per_node");
+        claims.world(number("nnodes"), number("nproc_per_node"), "nproc_per_node");
     }
     instructlab::trains(settings, claims);
 }

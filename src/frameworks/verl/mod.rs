@@ -30,15 +30,17 @@ mod sft;
 
 use crate::command::{Launch, Target, purpose};
 use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::megatron_core::keys;
 use crate::frameworks::reading::adapters::{self, Rank};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::hydra;
+use crate::frameworks::reading::roles;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Assignment, Attention, Dispatcher, Framework, LayerKernels, Loss, Method, Objective, Placement,
-    Precision, Recompute, Sharding, field,
+    Assignment, Attention, Framework, LayerKernels, Loss, Method, Objective, Placement, Precision, Recompute,
+    Sharding, field,
 };
 
 const SOURCE: &str = "verl 0.5 default";
@@ -90,80 +92,9 @@ const KEYS: Table = &[
     &flag(&["trainer.total_training_steps"], field::dataset::STEPS, Takes::Number),
 ];
 
-/// The degrees of Megatron-Core.
-const MEGATRON: Table = &[
-    &flag(
-        &["actor_rollout_ref.actor.megatron.tensor_model_parallel_size"],
-        field::parallelism::TENSOR,
-        Takes::Number,
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.pipeline_model_parallel_size"],
-        field::parallelism::PIPELINE,
-        Takes::Number,
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.context_parallel_size"],
-        field::parallelism::CONTEXT,
-        Takes::Number,
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.expert_model_parallel_size"],
-        field::parallelism::EXPERT,
-        Takes::Number,
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.expert_tensor_parallel_size"],
-        field::parallelism::EXPERT_TENSOR,
-        Takes::Number,
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.virtual_pipeline_model_parallel_size"],
-        field::parallelism::VIRTUAL_PIPELINE,
-        Takes::Number,
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.sequence_parallel"],
-        field::parallelism::SEQUENCE,
-        Takes::Switch(true),
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.override_transformer_config.recompute_granularity"],
-        field::RECOMPUTE,
-        Takes::OneOf(&[("full", Recompute::Full), ("selective", Recompute::Selective)]),
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.override_transformer_config.moe_token_dispatcher_type"],
-        field::parallelism::DISPATCHER,
-        Takes::OneOf(&[
-            ("allgather", Dispatcher::AllGather),
-            ("alltoall", Dispatcher::AllToAll),
-            ("flex", Dispatcher::DeepEP),
-        ]),
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.override_transformer_config.num_layers_in_first_pipeline_stage"],
-        field::parallelism::FIRST_STAGE_LAYERS,
-        Takes::Number,
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.override_transformer_config.num_layers_in_last_pipeline_stage"],
-        field::parallelism::LAST_STAGE_LAYERS,
-        Takes::Number,
-    ),
-    &flag(
-        &[
-            "actor_rollout_ref.actor.megatron.override_transformer_config.account_for_embedding_in_pipeline_split",
-        ],
-        field::parallelism::EMBEDDING_AS_LAYER,
-        Takes::Switch(true),
-    ),
-    &flag(
-        &["actor_rollout_ref.actor.megatron.override_transformer_config.account_for_loss_in_pipeline_split"],
-        field::parallelism::LOSS_AS_LAYER,
-        Takes::Switch(true),
-    ),
-];
+/// The groups of Megatron-Core's keys.
+const MEGATRON: &str = "actor_rollout_ref.actor.megatron";
+const TRANSFORMER: &str = "actor_rollout_ref.actor.megatron.override_transformer_config";
 
 const ENGINE: Table = &[&flag(
     &["actor_rollout_ref.rollout.gpu_memory_utilization"],
@@ -260,8 +191,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if megatron {
         claims.argument(field::FRAMEWORK, Framework::Megatron, "verl");
         claims.assume(field::parallelism::SHARDING, Sharding::DistributedOptimizer, SOURCE);
-        settings::read(MEGATRON, &settings, claims);
-        recomputed_layers(&settings, claims);
+        keys::parallel(&settings, MEGATRON, claims);
+        keys::parallel(&settings, TRANSFORMER, claims);
+        keys::recompute(&settings, TRANSFORMER, claims);
         claims.assume(field::parallelism::SEQUENCE, true, SOURCE);
         // The package's own file divides by other degrees in other releases.
         for degree in [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::EXPERT] {
@@ -296,26 +228,10 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         settings::open(ELSEWHERE, claims);
     }
     settings.pass_over("reward_model.reward_kwargs");
-    for name in INERT {
-        settings.has(&[name]);
-    }
+    settings.inert(INERT);
     settings::assume(DEFAULTS, SOURCE, claims);
     if !settings.has(&["actor_rollout_ref.model.enable_gradient_checkpointing"]) {
         claims.assume(field::RECOMPUTE, Recompute::Full, SOURCE);
-    }
-}
-
-/// The method `block` recomputes some layers of each chunk of a stage. The method `uniform` recomputes all.
-fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
-    const GROUP: &str = "actor_rollout_ref.actor.megatron.override_transformer_config";
-    let get = |name: &str| settings.get(&[&format!("{GROUP}.{name}")]);
-    let method = get("recompute_method").and_then(|setting| setting.text());
-    let Some(setting) = get("recompute_num_layers") else { return };
-    if method.as_deref() == Some("block")
-        && let Some(layers) = setting.number()
-    {
-        let chunks = claims.get(field::parallelism::VIRTUAL_PIPELINE).map_or(1, u64::from);
-        setting.says(claims, field::RECOMPUTE_LAYERS, layers.saturating_mul(chunks));
     }
 }
 
@@ -342,12 +258,9 @@ fn loss(settings: &Settings<'_>, claims: &mut Claims) {
 /// The processes of all nodes, if the job gives them. Accelerators without a process stay idle.
 fn world(settings: &Settings<'_>, claims: &mut Claims) {
     const EACH: &str = "trainer.n_gpus_per_node";
-    let Some(each) = settings.get(&[EACH]).and_then(|setting| setting.number()) else { return };
-    let nodes = settings.get(&["trainer.nnodes"]).map_or(Some(1), |setting| setting.number());
-    claims.nodes = nodes;
-    claims.processes_per_node = Some(each);
-    claims.processes = nodes.and_then(|nodes| nodes.checked_mul(each));
-    claims.processes_by = Some(EACH);
+    if let Some(each) = settings.number(&[EACH]) {
+        claims.world(settings.number_or(&["trainer.nnodes"], 1), Some(each), EACH);
+    }
 }
 
 /// Claims sharding within groups, if this setting gives their size. Returns whether it does.
@@ -357,7 +270,7 @@ pub(in crate::frameworks) fn shards_in_groups(
     source: &str,
     claims: &mut Claims,
 ) -> bool {
-    let size = settings.get(&[size]).and_then(|setting| setting.number()).filter(|size| *size > 0);
+    let size = settings.number(&[size]).filter(|size| *size > 0);
     if let Some(size) = size {
         claims.assume(field::parallelism::SHARDING, Sharding::HSDP, source);
         claims.assume(field::parallelism::SHARDING_DEGREE, size, source);
@@ -379,20 +292,15 @@ fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// Sequences of a prompt and a response, or a number of tokens.
 fn batch(settings: &Settings<'_>, claims: &mut Claims) {
-    let number = |names: &[&str]| settings.get(names).and_then(|setting| setting.number());
-    let otherwise = |name: &str, usual: u64| settings.get(&[name]).map_or(Some(usual), |it| it.number());
-    let mini_batch = otherwise("actor_rollout_ref.actor.ppo_mini_batch_size", 256);
-    let responses = otherwise("actor_rollout_ref.rollout.n", 1);
+    let mini_batch = settings.number_or(&["actor_rollout_ref.actor.ppo_mini_batch_size"], 256);
+    let responses = settings.number_or(&["actor_rollout_ref.rollout.n"], 1);
     if let Some(sequences) = mini_batch.zip(responses).and_then(|(prompts, each)| prompts.checked_mul(each)) {
         claims.assume(field::batch::GLOBAL_BATCH_SIZE, sequences, SOURCE);
     }
-    let length = |name: &str| match settings.get(&[name]) {
-        Some(setting) => setting.number(),
-        None => Some(512),
-    };
     if settings.on(&["actor_rollout_ref.actor.use_dynamic_bsz"]) == Some(true) {
-        let tokens = number(&["actor_rollout_ref.actor.ppo_max_token_len_per_gpu"]).unwrap_or(16_384);
-        let parts = number(&["actor_rollout_ref.actor.ulysses_sequence_parallel_size"]).unwrap_or(1);
+        let tokens =
+            settings.number(&["actor_rollout_ref.actor.ppo_max_token_len_per_gpu"]).unwrap_or(16_384);
+        let parts = settings.number(&["actor_rollout_ref.actor.ulysses_sequence_parallel_size"]).unwrap_or(1);
         claims.argument(field::batch::MICRO_BATCH_SIZE, 1, "use_dynamic_bsz");
         claims.argument(field::batch::SEQUENCE_LENGTH, tokens.saturating_mul(parts), "use_dynamic_bsz");
         return;
@@ -411,7 +319,8 @@ fn batch(settings: &Settings<'_>, claims: &mut Claims) {
             None => claims.unparsed(field::batch::MICRO_BATCH_SIZE),
         }
     }
-    let (prompt, response) = (length("data.max_prompt_length"), length("data.max_response_length"));
+    let prompt = settings.number_or(&["data.max_prompt_length"], 512);
+    let response = settings.number_or(&["data.max_response_length"], 512);
     if let Some((prompt, response)) = prompt.zip(response) {
         claims.argument(
             field::batch::SEQUENCE_LENGTH,
@@ -432,23 +341,13 @@ fn roles(settings: &Settings<'_>, claims: &mut Claims) {
     claims.argument(field::OBJECTIVE, objective, "algorithm.adv_estimator");
     let compared = ["actor_rollout_ref.actor.use_kl_loss", "algorithm.use_kl_in_reward"];
     let compared = compared.iter().any(|name| settings.on(&[name]) == Some(true));
-    let adapted = claims.get(field::finetuning::METHOD) == Some(Method::LoRA);
-    let reference = match (compared, adapted) {
-        (false, _) => Placement::Elsewhere,
-        (true, true) => Placement::AdaptersOff,
-        (true, false) => Placement::Offloaded,
-    };
-    claims.assume(field::roles::REFERENCE_MODEL, reference, SOURCE);
+    roles::reference(compared, true, SOURCE, claims);
     let on = |name: &str| settings.on(&[name]) == Some(true);
     let reward = if on("reward_model.enable") { Placement::Offloaded } else { Placement::Elsewhere };
     claims.assume(field::roles::REWARD_MODEL, reward, SOURCE);
     // A critic whose states leave between the phases is never beside the actor's.
     let leaves = ["critic.model.fsdp_config.optimizer_offload", "critic.megatron.optimizer_offload"];
-    let critic = match (objective, leaves.iter().any(|name| on(name))) {
-        (Objective::PPO, false) => Placement::Sharded,
-        (Objective::PPO, true) => Placement::Offloaded,
-        _ => Placement::Elsewhere,
-    };
+    let critic = roles::beside(objective == Objective::PPO, leaves.iter().any(|name| on(name)));
     claims.assume(field::roles::CRITIC_MODEL, critic, SOURCE);
     if critic != Placement::Elsewhere {
         settings::read(CRITIC, settings, claims);

@@ -132,7 +132,7 @@ fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// Padded samples, or a microbatch of packed tokens.
 fn batch(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
-    let number = |name: &str| settings.get(&[name]).and_then(|setting| setting.number());
+    let number = |name: &str| settings.number(&[name]);
     if packs(launch) && settings.on(&["data.use_dynamic_bsz"]) != Some(false) {
         let tokens = number("data.max_token_len_per_gpu").unwrap_or(8_192);
         let parts = number("engine.ulysses_sequence_parallel_size").unwrap_or(1);
