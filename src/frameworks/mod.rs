@@ -60,6 +60,7 @@ pub(crate) mod reading;
 mod roll;
 mod sagemaker_recipes;
 mod simple_tuner;
+mod skyrl;
 mod slime;
 mod swift;
 mod torchtitan;
@@ -183,6 +184,7 @@ pub(crate) static READERS: &[Reader] = &[
     reader!("SageMaker HyperPod recipes", sagemaker_recipes),
     reader!("verl", verl).knows(&[&verl::list::LIST]),
     reader!("EasyR1", easyr1).knows(&[&easyr1::list::LIST]),
+    reader!("SkyRL", skyrl),
     reader!("AReaL", areal),
     reader!("ROLL", roll),
     reader!("NeMo-RL", nemo_rl).knows(&[&nemo_rl::list::LIST]),
