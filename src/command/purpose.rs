@@ -97,6 +97,7 @@ const NOT_TRAINING: &[(Cause, &[&str])] = &[
             "convert",
             "converter",
             "conversion",
+            "roundtrip",
             "export",
             "quantize",
             "quantization",
@@ -130,8 +131,10 @@ const TRAIN_VERBS: &[&str] =
 /// Names of benchmarks of the hardware contain a word of both lists.
 const MEASURES: &[&str] = &["bench", "benchmark", "benchmarks", "perf", "bandwidth", "latency", "test"];
 const HARDWARE: &[&str] = &[
+    "all2all",
     "allgather",
     "allreduce",
+    "alltoall",
     "bandwidth",
     "collective",
     "collectives",
@@ -139,11 +142,14 @@ const HARDWARE: &[&str] = &[
     "comms",
     "gemm",
     "hccl",
+    "internode",
+    "intranode",
     "latency",
     "matmul",
     "nccl",
     "p2p",
     "rccl",
+    "recv",
     "reduce",
 ];
 /// Words of names that train, and `and`, which joins that to something else.
@@ -393,6 +399,9 @@ mod tests {
             ("torchrun -m pytest tests", Some(Cause::Evaluation)),
             ("torchrun all_reduce_bench.py", Some(Cause::Benchmark)),
             ("torchrun benchmark.py", None),
+            ("torchrun benchmark_all2all.py", Some(Cause::Benchmark)),
+            ("torchrun tests/test_internode.py", Some(Cause::Benchmark)),
+            ("torchrun hf_megatron_roundtrip_multi_gpu.py --hf-model-id a", Some(Cause::Conversion)),
             ("torchrun test_reduce_train.py", None),
             ("torchrun example_chat_completion.py --ckpt_dir a", Some(Cause::Inference)),
             ("tune run eleuther_eval --config a", Some(Cause::Evaluation)),

@@ -230,7 +230,11 @@ impl<'p> Run<'p> {
         if let Some(wrapped) = wrappers::unwrap(words) {
             let mut environment = shell::with(start.environment, wrapped.variables);
             environment.may_have_more |= wrapped.may_set_more;
-            return self.command(wrapped.words, &start.deeper(&environment));
+            let start = start.deeper(&environment);
+            return match wrapped.words.split_first() {
+                Some((module, rest)) if wrapped.is_module => self.module(module, rest, &start),
+                _ => self.command(wrapped.words, &start),
+            };
         }
         self.downloads.of_command(words, start.directory.as_deref());
         let Some((head, rest)) = words.split_first() else { return };

@@ -87,6 +87,7 @@ fn commands_given_as_words() {
         "nsys profile -o /r/x -t cuda,nvtx --capture-range=cudaProfilerApi torchrun --nproc_per_node=1 /fsdp/train.py --num_layers=16",
         "/bin/bash /scripts/nsys-profile.sh -- /usr/local/bin/torchrun --nproc_per_node=1 --nnodes=2 /fsdp/train.py --num_layers=16",
         "uv run --with trl accelerate launch train.py",
+        "uv run --isolated --extra fsdp -m skyrl.train.entrypoints.main_base trainer.epochs=20",
         "/opt/nccl-tests/build/all_reduce_perf -b 8",
         "python -m vllm.entrypoints.openai.api_server --model x",
         "vllm serve meta-llama/Llama-3-8B --tensor-parallel-size 8",

@@ -33,6 +33,19 @@ const UV: &str = "with with-editable with-requirements p python extra group no-g
     directory project index default-index index-url extra-index-url i f find-links package \
     config-file cache-dir link-mode resolution prerelease index-strategy color";
 
+const DOCKER_EXEC: &str = "detach-keys e env env-file u user w workdir";
+const DOCKER_RUN: &str = "a attach add-host annotation blkio-weight blkio-weight-device c cpu-shares cap-add cap-drop \
+    cgroup-parent cgroupns cidfile cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpus cpuset-cpus \
+    cpuset-mems detach-keys device device-cgroup-rule device-read-bps device-read-iops device-write-bps device-write-iops dns \
+    dns-option dns-search domainname e env entrypoint env-file expose gpus group-add h hostname health-cmd health-interval \
+    health-retries health-start-period health-timeout ip ip6 ipc isolation kernel-memory l label label-file link link-local-ip \
+    log-driver log-opt m memory mac-address memory-reservation memory-swap memory-swappiness mount name net net-alias network \
+    network-alias oom-score-adj p publish pid pids-limit platform pull restart runtime security-opt shm-size stop-signal \
+    stop-timeout storage-opt sysctl tmpfs u user ulimit userns uts v volume volume-driver volumes-from w workdir";
+const APPTAINER: &str = "add-caps app apply-cgroups B bind blkio-weight cpu-shares cpus cpuset-cpus cpuset-mems dns drop-caps env \
+    env-file fakeroot-path fusemount H home hostname memory memory-reservation memory-swap mount network network-args o overlay \
+    pid-file pids-limit pwd cwd S scratch security W workdir";
+
 /// All wrappers. Sources: their manual pages.
 static WRAPPERS: &[Wrapper] = &[
     wrapper(&["exec"], "a"),
@@ -94,6 +107,14 @@ static WRAPPERS: &[Wrapper] = &[
     wrapper(&["doppler", "run"], "p project c config t token"),
     wrapper(&["infisical", "run"], "env path token"),
     wrapper(&["oumi", "distributed"], ""),
+    with_operand(&["docker", "exec"], DOCKER_EXEC),
+    with_operand(&["docker", "container", "exec"], DOCKER_EXEC),
+    with_operand(&["docker", "run"], DOCKER_RUN),
+    with_operand(&["podman", "exec"], DOCKER_EXEC),
+    with_operand(&["podman", "run"], DOCKER_RUN),
+    with_operand(&["nerdctl", "run"], DOCKER_RUN),
+    with_operand(&["apptainer", "exec"], APPTAINER),
+    with_operand(&["singularity", "exec"], APPTAINER),
 ];
 
 /// The command that a wrapper runs.
@@ -102,13 +123,23 @@ pub(crate) struct Wrapped<'w> {
     pub(crate) variables: Vec<(String, Word)>,
     /// Whether it may set other variables.
     pub(crate) may_set_more: bool,
+    /// Whether the first word of the command is a Python module: `uv run -m train`.
+    pub(crate) is_module: bool,
     /// The command.
     pub(crate) words: &'w [Word],
 }
 
-/// Wrappers that set variables which the object does not show: an image's own script, a store of secrets.
-const SET_MORE: &[&str] =
-    &["entrypoint.sh", "docker-entrypoint.sh", "uid_entrypoint.sh", "doppler", "infisical"];
+/// Wrappers that set variables which the object does not show: an image's own script, a store of secrets, another container.
+const SET_MORE: &[&str] = &[
+    "entrypoint.sh",
+    "docker-entrypoint.sh",
+    "uid_entrypoint.sh",
+    "doppler",
+    "infisical",
+    "docker",
+    "podman",
+    "nerdctl",
+];
 
 /// The command that a wrapper runs. None if the command starts with no wrapper.
 pub(crate) fn unwrap(words: &[Word]) -> Option<Wrapped<'_>> {
@@ -129,7 +160,8 @@ pub(crate) fn unwrap(words: &[Word]) -> Option<Wrapped<'_>> {
     let before = behind.get(..behind.len() - rest.len()).unwrap_or_default();
     let mut unknown = before.iter().filter(|word| !word.known && assignment(&word.text).is_none());
     let may_set_more = SET_MORE.contains(&head) || (head == "env" && unknown.next().is_some());
-    Some(Wrapped { variables, may_set_more, words: rest })
+    let is_module = head == "uv" && before.iter().any(|word| matches!(word.text.as_str(), "-m" | "--module"));
+    Some(Wrapped { variables, may_set_more, is_module, words: rest })
 }
 
 /// Whether a program of this name may only run another one.
@@ -185,6 +217,10 @@ mod tests {
             ("conda run -n env --no-capture-output deepspeed a.py", "deepspeed a.py"),
             ("tini -- dumb-init -- python a.py", "python a.py"),
             ("nsys stats x", "nsys stats x"),
+            ("docker exec -e A=1 -w /a trainer bash -lc x", "bash -lc x"),
+            ("docker run --rm --gpus all --ipc=host -v /a:/b image:1 torchrun a.py", "torchrun a.py"),
+            ("singularity exec --nv -B /a:/b image.sif python a.py", "python a.py"),
+            ("docker ps -a", "docker ps -a"),
         ] {
             assert_eq!(unwrapped(command), expected, "{command}");
         }

@@ -205,7 +205,7 @@ fn trl_objective(launch: &Launch) -> Option<Objective> {
 /// Whether the settings can only be `TrainingArguments`.
 fn is_trainers(settings: &Settings<'_>) -> bool {
     settings.has(&["per_device_train_batch_size"])
-        && settings.has(MODEL)
+        && (settings.has(MODEL) || settings.has(parts::JOINED))
         && FURTHER.iter().any(|name| settings.has(&[name]))
 }
 

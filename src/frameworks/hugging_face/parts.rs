@@ -90,6 +90,8 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
+/// The language model that `InternVL`'s first stage joins with a tower.
+pub(super) const JOINED: &[&str] = &["llm_path"];
 const INTERNVL: &[&str] = &["freeze_mlp", "use_llm_lora", "force_image_size"];
 /// Options that train some layers of a part.
 const SOME_LAYERS: &[&str] =
@@ -221,9 +223,7 @@ fn joined(settings: &Settings<'_>, claims: &mut Claims) {
     if claims.knows(field::model::NAME) {
         return;
     }
-    if let Some((name, setting)) =
-        settings.get(&["llm_path"]).and_then(|setting| Some((setting.text()?, setting)))
-    {
+    if let Some((name, setting)) = settings.get(JOINED).and_then(|setting| Some((setting.text()?, setting))) {
         setting.says(claims, field::model::NAME, name.as_str());
         let Some(tower) = settings.get(&["vision_path"]) else { return };
         let path = tower.text().unwrap_or_default().to_lowercase();
