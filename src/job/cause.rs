@@ -66,7 +66,6 @@ causes! {
     UnequalLayers NotCovered "unequal-layers" "layers of different shapes"
     OwnExperts NotCovered "own-experts" "its mixture of experts is not read"
     ChangedModel NotCovered "changed-model" "it changes the dimensions of its model"
-    PartlyFrozen NotCovered "partly-frozen" "a part of the model is not trained"
     OtherAdapters NotCovered "other-adapters" "it trains neither all weights nor LoRA adapters"
     StoredQuantized NotCovered "stored-quantized" "its model's weights are stored in few bits"
     QuantizationAware NotCovered "quantization-aware" "training for quantization holds fake-quantized copies"

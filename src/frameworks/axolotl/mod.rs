@@ -18,6 +18,7 @@ pub(super) mod list;
 use crate::command::Launch;
 use crate::frameworks::hugging_face::{objective, peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
@@ -157,7 +158,7 @@ fn model(settings: &Settings<'_>, claims: &mut Claims) {
         random(claims);
     }
     if settings.has(&["unfrozen_parameters"]) {
-        claims.beyond = Some(Cause::PartlyFrozen);
+        complete::leave_frozen_open(claims);
     }
     if CHANGED.iter().any(|key| settings.has(&[key])) {
         claims.beyond = Some(Cause::ChangedModel);

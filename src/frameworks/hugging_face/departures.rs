@@ -3,13 +3,14 @@
 //! | sign in the text | cause |
 //! | --- | --- |
 //! | `parameter.register_post_accumulate_grad_hook(step)` | the optimizer steps during the backward pass |
-//! | `AdamW(model.lm_head.parameters())`: the parameters of a named part | a part of the model is not trained |
-//! | `parameter.requires_grad = False`, `freeze_layers(model)` | the same |
 //! | `from_pretrained(…, hidden_size=1024)`, `model.model.layers = …`, `config.num_hidden_layers = 4` | the model's dimensions change |
 //! | `HqqConfig(nbits=2)`, `QuantoConfig(weights="int2")` | fewer than four bits a weight |
 //! | `trainer.evaluate()` or `trainer.predict(…)`, and no `train()` | evaluation |
 //!
 //! A training like this may need far less memory than its settings say, so no figure is computed for it.
+//!
+//! A part of the model is frozen where `AdamW(model.lm_head.parameters())` has the parameters of a named part, and where
+//! `parameter.requires_grad = …` or `freeze_layers(model)` says it. Then what is trained stays open.
 
 use serde_json::Value as Json;
 
@@ -41,23 +42,26 @@ pub(super) fn cause(program: &Program) -> Option<Cause> {
     let named = |name: &str| calls().any(|call| call.name() == name);
     if named("register_post_accumulate_grad_hook") {
         Some(Cause::StepsInBackward)
-    } else if calls().any(|call| trains_a_part(call, program)) {
-        Some(Cause::PartlyFrozen)
     } else if calls().any(changes_dimensions) || DIMENSIONS.iter().any(|name| program.sets.contains(*name)) {
         Some(Cause::ChangedModel)
     } else if calls().any(|call| bits(call).is_some_and(|bits| bits < 4)) {
         Some(Cause::StoredQuantized)
     } else if (named("evaluate") || named("predict")) && !named("train") {
         Some(Cause::Evaluation)
-    } else if program.sets.contains("requires_grad") || calls().any(freezes) {
-        Some(Cause::PartlyFrozen)
     } else {
         None
     }
 }
 
-/// Whether a part of the model is kept from being trained.
-fn freezes(call: &Call) -> bool {
+/// Whether a part of the model may be kept from being trained.
+pub(super) fn freezes(program: &Program) -> bool {
+    let mut calls = program.calls.iter().filter(|call| call.runs != Some(false));
+    program.sets.contains("requires_grad")
+        || calls.any(|call| says_frozen(call) || trains_a_part(call, program))
+}
+
+/// Whether a call says that parameters are frozen.
+fn says_frozen(call: &Call) -> bool {
     call.name() == "requires_grad_" || call.name().starts_with("freeze")
 }
 
@@ -109,14 +113,6 @@ mod tests {
                 "for p in model.parameters(): p.register_post_accumulate_grad_hook(step)",
                 Some(Cause::StepsInBackward),
             ),
-            ("opt = torch.optim.AdamW(model.lm_head.parameters(), lr=1e-3)", Some(Cause::PartlyFrozen)),
-            ("opt = torch.optim.AdamW(params=model.visual.merger.parameters())", Some(Cause::PartlyFrozen)),
-            ("opt = torch.optim.AdamW(model.parameters())\nmodel.train()", None),
-            ("opt = torch.optim.AdamW(self.model.parameters())", None),
-            ("opt = torch.optim.AdamW(ddp.module.parameters())", None),
-            ("opt = torch.optim.AdamW(parameter_groups)", None),
-            ("for p in m.model.parameters(): p.requires_grad = False", Some(Cause::PartlyFrozen)),
-            ("freeze_layers(m)", Some(Cause::PartlyFrozen)),
             ("m = AutoModelForCausalLM.from_pretrained('a', num_hidden_layers=4)", None),
             ("m = AutoModelForCausalLM.from_pretrained('a', num_hidden_layers=n)", Some(Cause::ChangedModel)),
             ("m = AutoModelForCausalLM.from_pretrained('a', hidden_size=64)", Some(Cause::ChangedModel)),
@@ -131,6 +127,23 @@ mod tests {
         ] {
             let program = read(text, &NothingGiven, &mut 100_000).unwrap();
             assert_eq!(cause(&program), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_freezes_a_part_is_found() {
+        for (text, expected) in [
+            ("opt = torch.optim.AdamW(model.lm_head.parameters(), lr=1e-3)", true),
+            ("opt = torch.optim.AdamW(params=model.visual.merger.parameters())", true),
+            ("opt = torch.optim.AdamW(model.parameters())\nmodel.train()", false),
+            ("opt = torch.optim.AdamW(self.model.parameters())", false),
+            ("opt = torch.optim.AdamW(ddp.module.parameters())", false),
+            ("opt = torch.optim.AdamW(parameter_groups)", false),
+            ("for p in m.model.parameters(): p.requires_grad = False", true),
+            ("freeze_layers(m)", true),
+        ] {
+            let program = read(text, &NothingGiven, &mut 100_000).unwrap();
+            assert_eq!(freezes(&program), expected, "{text}");
         }
     }
 }

@@ -35,6 +35,7 @@ use serde_json::json;
 
 use crate::command::{Launch, Target};
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::options::List;
@@ -44,7 +45,7 @@ use crate::frameworks::{
     swift, torchtune, unsloth,
 };
 use crate::job::{
-    Attention, Cause, Framework, Loss, Method, Objective, OpenField, Precision, Recompute, Sharding, field,
+    Attention, Framework, Loss, Method, Objective, OpenField, Precision, Recompute, Sharding, field,
 };
 
 const TRAINER: &str = "transformers 4.57 default";
@@ -221,8 +222,7 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, claims: &mut Claims) -> Set
         acceleration::add(launch, &mut settings, claims);
         return settings;
     }
-    let named = settings.get(CONFIGS).and_then(|setting| setting.text());
-    let path = named.or_else(|| config::positional(&launch.arguments).map(str::to_owned));
+    let path = path_of_options(launch, &settings);
     if let Some(path) = path.filter(|path| config::is_config(path))
         && let Some(mut config) = config::named(launch, &path, "--config", claims)
     {
@@ -235,19 +235,32 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, claims: &mut Claims) -> Set
     settings
 }
 
+/// The path of the file of options: by a usual name, as a word by itself, or by an option of any name that gives a known file with
+/// the Trainer's batch.
+fn path_of_options(launch: &Launch, settings: &Settings<'_>) -> Option<String> {
+    const BATCH: &str = "per_device_train_batch_size";
+    let values = launch.arguments.words().iter().filter(|word| word.known);
+    let mut values =
+        values.map(|word| word.text.rsplit_once('=').map_or(word.text.as_str(), |(_, value)| value));
+    let positional = || config::positional(&launch.arguments).map(str::to_owned);
+    let holds = |path: &&str| {
+        config::is_config(path) && launch.files.meant(path).is_some_and(|file| file.text.contains(BATCH))
+    };
+    let named = settings.text(CONFIGS).or_else(positional);
+    named.or_else(|| values.find(holds).map(str::to_owned))
+}
+
 /// The file of options that a launch names, if it is known.
 fn file_of_options(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) -> Option<config::Config> {
-    let named = settings.text(CONFIGS);
-    let path = named.or_else(|| config::positional(&launch.arguments).map(str::to_owned));
-    let path = path.filter(|path| config::is_config(path) && launch.files.meant(path).is_some())?;
+    let path = path_of_options(launch, settings)
+        .filter(|path| config::is_config(path) && launch.files.meant(path).is_some())?;
     config::named(launch, &path, "--config", claims)
 }
 
 /// Whether the launch names a configuration that we do not know. It may set any field.
 fn lacks_its_file(launch: &Launch, settings: &Settings<'_>) -> bool {
-    let named = settings.get(CONFIGS).and_then(|setting| setting.text());
-    let path = named.or_else(|| config::positional(&launch.arguments).map(str::to_owned));
-    path.is_some_and(|path| config::is_config(&path) && launch.files.meant(&path).is_none())
+    path_of_options(launch, settings)
+        .is_some_and(|path| config::is_config(&path) && launch.files.meant(&path).is_none())
 }
 
 /// Claims the settings of the launch.
@@ -345,7 +358,7 @@ fn parts(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     }
     let freezes = |text: &str| FREEZES.iter().any(|begin| text.starts_with(begin));
     if launch.arguments.words().iter().any(|word| freezes(&word.text)) {
-        claims.beyond = Some(Cause::PartlyFrozen);
+        complete::leave_frozen_open(claims);
     }
 }
 

@@ -11,10 +11,11 @@
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
-    Assignment, Attention, Cause, Framework, Method, Optimizer, Precision, Recompute, Sharding, field,
+    Assignment, Attention, Framework, Method, Optimizer, Precision, Recompute, Sharding, field,
 };
 
 const SOURCE: &str = "llama-cookbook 0.0.5 default";
@@ -70,7 +71,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         None => Some((1, SOURCE.into())),
     };
     if settings.on(&["freeze_layers"]) == Some(true) {
-        claims.beyond = Some(Cause::PartlyFrozen);
+        complete::leave_frozen_open(claims);
     }
 }
 

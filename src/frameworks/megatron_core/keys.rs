@@ -1,7 +1,7 @@
 //! Megatron-Core's own names of keys. Programs that start it for their users take them in a group of their own and pass them on:
 //! `policy.megatron_cfg.tensor_model_parallel_size`. A reader looks in that group ([`Place::Within`]).
 //!
-//! The names are fields of `ModelParallelConfig` and `TransformerConfig` of NVIDIA/Megatron-LM core_r0.13.0.
+//! The names are fields of `ModelParallelConfig` and `TransformerConfig` of NVIDIA/Megatron-LM at `core_r0.13.0`.
 //!
 //! [`Place::Within`]: crate::frameworks::reading::settings::Place::Within
 

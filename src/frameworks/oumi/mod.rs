@@ -15,6 +15,7 @@ use crate::command::Launch;
 use crate::frameworks::hugging_face::objective;
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
@@ -109,7 +110,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         setting.says(claims, field::dataset::STEPS, steps);
     }
     if settings.get(&["model.freeze_layers"]).is_some_and(|layers| layers.texts().next().is_some()) {
-        claims.beyond = Some(Cause::PartlyFrozen);
+        complete::leave_frozen_open(claims);
     }
     settings::assume(DEFAULTS, SOURCE, claims);
     trainer(&settings, claims);

@@ -6,7 +6,8 @@
 use crate::command::Arguments;
 use crate::frameworks::reading::claims::Claims;
 use crate::job::{
-    AnyField, Assignment, Framework, LayerKernels, Method, Optimizer, Precision, Recompute, Sharding, field,
+    AnyField, Assignment, Framework, LayerKernels, Loss, Method, OpenField, Optimizer, Precision, Recompute,
+    Sharding, ValueOf as _, field,
 };
 
 /// How a program writes its options.
@@ -75,6 +76,20 @@ pub(crate) fn leave_open(claims: &mut Claims) {
     }
 }
 
+/// Opens what is trained, because a part of the model is frozen, and which one is not read. At the most all weights are trained.
+/// At the least they are stored in four bits beside small adapters, and nothing is kept for the layers that no gradient passes.
+pub(crate) fn leave_frozen_open(claims: &mut Claims) {
+    claims.open_field(OpenField {
+        field: field::finetuning::METHOD.erased(),
+        leanest: Some(Method::QLoRA.json()),
+        heaviest: Some(Method::Full.json()),
+        although_given: true,
+    });
+    claims.open_anyway(field::RECOMPUTE, Recompute::Full);
+    claims.open_anyway(field::offload::ACTIVATIONS, true);
+    claims.open_anyway(field::LOSS, Loss::Fused);
+}
+
 /// A compiled model keeps less than its layers do one by one. It was measured for torchtitan, torchtune, and the Trainer
 /// without sharding. Elsewhere it may keep as little as with recomputation.
 pub(crate) fn leave_compiled_open(claims: &mut Claims) {
@@ -103,7 +118,6 @@ pub(crate) fn open_at_its_leanest(field: impl Into<AnyField>, claims: &mut Claim
 mod tests {
     use super::*;
     use crate::command::Word;
-    use crate::job::ValueOf as _;
 
     #[test]
     fn a_word_that_stands_by_itself_may_be_anything() {

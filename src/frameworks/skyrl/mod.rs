@@ -1,4 +1,4 @@
-//! SkyRL: `uv run -m skyrl.train.entrypoints.main_base trainer.policy.model.path=… trainer.strategy=fsdp …`, and
+//! `SkyRL`: `uv run -m skyrl.train.entrypoints.main_base trainer.policy.model.path=… trainer.strategy=fsdp …`, and
 //! `skyrl.train.main_sft` for fine-tuning.
 //!
 //! **Recognised** by its words, because its users write entry points of their own: `trainer.policy.…` or `trainer.placement.…`
@@ -33,6 +33,8 @@ use crate::job::{
     field,
 };
 
+/// The ranks of the policy on each node.
+const EACH: &str = "trainer.placement.policy_num_gpus_per_node";
 const SOURCE: &str = "SkyRL a956457 default";
 
 /// The policy's group of Megatron-Core's keys of layers.
@@ -168,7 +170,6 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     } else {
         let trainer = Settings::of(vec![Place::Within(&settings, "trainer")]);
         let policy = Settings::of(vec![Place::Within(&trainer, "policy")]);
-        const EACH: &str = "trainer.placement.policy_num_gpus_per_node";
         let nodes = settings.number_or(&["trainer.placement.policy_num_nodes"], 1);
         claims.world(nodes, settings.number_or(&[EACH], 1), EACH);
         backend(trainer.text(&["strategy"]).as_deref() == Some("megatron"), &trainer, &policy, claims);
@@ -177,7 +178,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.assume(field::batch::MICRO_BATCH_SIZE, 1, SOURCE);
         claims.assume(field::model::NAME, "Qwen/Qwen2.5-1.5B-Instruct", SOURCE);
         other_models(&settings, claims);
-        BESIDE.iter().for_each(|group| settings.pass_over(group));
+        for group in BESIDE {
+            settings.pass_over(group);
+        }
     }
     settings::assume(DEFAULTS, SOURCE, claims);
 }

@@ -23,12 +23,11 @@ use crate::frameworks::hugging_face::objective::Defaults;
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::megatron_lm;
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Settings};
-use crate::job::{
-    Assignment, Attention, Cause, Framework, Loss, Method, Precision, Recompute, Sharding, field,
-};
+use crate::job::{Assignment, Attention, Framework, Loss, Method, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "Megatron-SWIFT 4.5 default";
 
@@ -159,6 +158,6 @@ fn method(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
         |word: &str| word.starts_with("--freeze_parameters") || word.starts_with("--trainable_parameters");
     let llm = settings.on(&["freeze_llm"]) == Some(true);
     if llm || launch.arguments.words().iter().any(|word| freezes(&word.text)) {
-        claims.beyond = Some(Cause::PartlyFrozen);
+        complete::leave_frozen_open(claims);
     }
 }

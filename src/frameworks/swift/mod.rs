@@ -20,6 +20,7 @@ use crate::command::{Launch, Target};
 use crate::frameworks::hugging_face::objective::{self, Defaults};
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::reading::subjects::{OptionValue, Subject};
@@ -138,7 +139,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::loads_directly(SOURCE, claims);
     let frozen = launch.arguments.words().iter().any(|word| word.text.starts_with("--freeze_parameters"));
     if frozen {
-        claims.beyond = Some(Cause::PartlyFrozen);
+        complete::leave_frozen_open(claims);
     }
     let defaults = DEFAULTS.iter().filter(|default| adapted || !field::FINETUNING.has(default.field));
     settings::assume(&defaults.copied().collect::<Vec<_>>(), SOURCE, claims);

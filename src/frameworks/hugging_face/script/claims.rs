@@ -11,6 +11,7 @@ use super::super::{
 use super::{Said, unknown};
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete;
 use crate::frameworks::reading::config::ReadFile;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::model_config;
@@ -61,6 +62,9 @@ pub(in super::super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) 
         of_a_trainer(launch, said, &places, claims);
     }
     claims.beyond = claims.beyond.or(said.departs);
+    if said.freezes {
+        complete::leave_frozen_open(claims);
+    }
 }
 
 /// The batch of a device, by an option of the program's own, or its default. The text may hide where it goes.

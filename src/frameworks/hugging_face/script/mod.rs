@@ -75,6 +75,8 @@ pub(super) struct Said {
     pub(super) may_take_adapters: bool,
     /// Why the estimate does not cover what it does to its model or its optimizer.
     pub(super) departs: Option<Cause>,
+    /// Whether it may freeze a part of its model.
+    pub(super) freezes: bool,
     /// Whether it takes `TrainingArguments` from the command line.
     pub(super) parses_options: bool,
     /// Whether Unsloth loads its model.
@@ -115,6 +117,7 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
         may_adapt: !settings.contains_key("use_peft") && (has_own_modules(program) || makes_adapters()),
         may_take_adapters: trained.may_take_adapters(),
         departs: departures::cause(program),
+        freezes: departures::freezes(program),
         parses_options: made(program).any(|call| parses_dataclasses(call.name())),
         is_unsloth: made(program).any(loads_unsloth),
         is_loop: trained.is_loop(),
