@@ -165,8 +165,7 @@ pub(super) fn size_disagrees(job: &TrainingJob, estimate: &Estimate) -> Option<S
 
 /// The line for a model with parts whose activations were never compared with a measurement.
 pub(super) fn never_measured(estimate: &Estimate) -> Option<String> {
-    let line =
-        "this model's activations were never measured: only arithmetic can refuse it";
+    let line = "this model's activations were never measured: only arithmetic can refuse it";
     (!estimate.assumed.likely.shape.is_checked()).then(|| line.to_owned())
 }
 

@@ -53,6 +53,12 @@ const MODEL: &[&str] = &[
     "student_model",
     "backbone",
     "backbone_model",
+    "llm_name_or_path",
+    "llm_path",
+    "llm_name",
+    "llama_model",
+    "lang_model",
+    "language_model",
     "model",
 ];
 /// Parts of the names of options whose model is not the trained one.
@@ -130,6 +136,7 @@ pub(crate) const OWN_BATCH: &[&str] = &[
     "microbatch_size",
     "train_micro_batch_size_per_gpu",
     "device_batch_size",
+    "device_train_microbatch_size",
 ];
 /// Names of a batch that may be that of all devices.
 const BATCH: &[&str] = &["batch_size", "train_batch_size", "bs", "batch"];
@@ -162,6 +169,7 @@ const LENGTH: &[&str] = &[
     "seq_length",
     "seq_len",
     "sequence_length",
+    "max_sequence_length",
     "block_size",
     "context_length",
     "ctx_len",
@@ -171,7 +179,7 @@ const LENGTH: &[&str] = &[
 ];
 
 const LAYERS: &[&str] = &["num_layers", "n_layers", "n_layer", "num_hidden_layers"];
-const WIDTH: &[&str] = &["hidden_size", "d_model", "n_embd", "hidden_dim"];
+const WIDTH: &[&str] = &["hidden_size", "d_model", "n_embd", "hidden_dim", "dim"];
 const VOCABULARY: &[&str] = &["vocab_size"];
 
 /// The dimensions of a model without a name.

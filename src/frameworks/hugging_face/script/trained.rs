@@ -38,7 +38,7 @@ impl<'p> Trained<'p> {
     /// What trains in this program, if anything does.
     pub(super) fn find(program: &'p Program) -> Option<Self> {
         let by_ray = made(program).any(|call| is_trainer(call.name()) && is_of_ray(call));
-        let trainer = made(program).rfind(|call| Self::makes(call));
+        let trainer = made(program).rfind(|call| Self::makes(call) && !is_of_others(call, program));
         let lightning = trainer.filter(|call| lightning::is_trainer(call));
         let trainer = trainer.filter(|_| lightning.is_none());
         let found = trainer.is_some() || lightning.is_some() || training_loop::is_in(program);
@@ -129,6 +129,13 @@ fn is_trainer(name: &str) -> bool {
     name.ends_with("Trainer")
         && name.starts_with(|c: char| c.is_ascii_uppercase())
         && !LOOPS_OF_OTHERS.contains(&name)
+}
+
+/// Whether a class named `Trainer` alone is that of a package which has nothing of Transformers beside it.
+fn is_of_others(call: &Call, program: &Program) -> bool {
+    const THEIRS: &[&str] = &["transformers", "trl", "unsloth", "lightning", "pytorch_lightning"];
+    let has_theirs = THEIRS.iter().any(|package| program.packages.contains(*package));
+    call.name() == "Trainer" && call.function.contains('.') && !has_theirs
 }
 
 /// Whether Ray defines what is called.
