@@ -24,7 +24,10 @@ use crate::frameworks::profile::widths;
 use crate::job::Sharding;
 
 /// The facts.
-pub(crate) static PROFILE: Profile = Profile {
+pub(crate) static PROFILE: Profile = FACTS;
+
+/// The same as a value, for profiles that differ in a few of them.
+pub(crate) const FACTS: Profile = Profile {
     name: "HuggingFace",
     earlier_name: None,
     widths: widths::AUTOCAST,

@@ -1,41 +1,19 @@
 //! The facts about InternEvo. Its launches are not read: a job names it in an annotation.
+//!
+//! It keeps the states of nanotron: half-precision weights and gradients, and fp32 states that stage 1 divides. Its pipeline
+//! sends messages, and it can divide nothing more.
 
+use crate::frameworks::nanotron::profile::FACTS;
 use crate::frameworks::profile::Profile;
-use crate::frameworks::profile::defaults::{
-    Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
-};
+use crate::frameworks::profile::defaults::ShardingDefaults;
 use crate::frameworks::profile::host::Host;
-use crate::frameworks::profile::kernels::Kernels;
-use crate::frameworks::profile::memory::{Fsdp, Gradients, Layers, OptimizerStep, Pipeline};
-use crate::frameworks::profile::widths::{BySharding, HALF_WITH_SINGLE_GRADIENT, StateWidths};
-use crate::job::Sharding;
+use crate::frameworks::profile::memory::Pipeline;
 
-/// The facts.
+/// The facts: those that differ from nanotron's.
 pub(crate) static PROFILE: Profile = Profile {
     name: "InternEvo",
-    earlier_name: None,
-    widths: StateWidths::of(BySharding::same(HALF_WITH_SINGLE_GRADIENT)),
-    weights: TrainedWeights::Made,
-    autocast: false,
-    divides_model: true,
-    sharding: ShardingDefaults {
-        usual: Sharding::ZeRO1,
-        open: Some(Ends { lean: Sharding::ZeRO1, heavy: Sharding::None }),
-        next: &[],
-        pipeline_refuses_zero_2: false,
-    },
-    loss: UsualLoss::VocabParallel { fuses: false },
-    recompute: UsualRecompute::Undocumented,
-    batches: Batches::FULL,
-    experts: Experts::ALL_TO_ALL,
-    fine_tuning: FineTuning::PLAIN,
-    open_versions: None,
-    remedies: Remedies::Many,
-    layers: Layers::Fused,
-    gradients: Gradients::ONCE,
-    optimizer: OptimizerStep::UNPUBLISHED,
-    fsdp: Fsdp::PLAIN,
+    sharding: ShardingDefaults { next: &[], ..FACTS.sharding },
     pipeline: Pipeline::Messages,
     host: Host { workers: [0, 4, 8], ..Host::SHARES },
-    kernels: Kernels::FLASH_ATTENTION_2,
+    ..FACTS
 };

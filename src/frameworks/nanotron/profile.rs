@@ -11,7 +11,10 @@ use crate::frameworks::profile::widths::{BySharding, HALF_WITH_SINGLE_GRADIENT, 
 use crate::job::Sharding;
 
 /// The facts.
-pub(crate) static PROFILE: Profile = Profile {
+pub(crate) static PROFILE: Profile = FACTS;
+
+/// The same as a value, for profiles that differ in a few of them.
+pub(crate) const FACTS: Profile = Profile {
     name: "Nanotron",
     earlier_name: None,
     widths: StateWidths::of(BySharding::same(HALF_WITH_SINGLE_GRADIENT)),

@@ -5,64 +5,29 @@
 //! usual framework on a single rank.
 
 use super::host::Host;
+use crate::frameworks::hugging_face::profile::FACTS;
 use crate::frameworks::profile::Profile;
-use crate::frameworks::profile::defaults::{
-    Batches, Ends, Experts, FineTuning, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
-    TrainedWeights, UsualLoss, UsualRecompute,
-};
-use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
-use crate::frameworks::profile::memory::{Fsdp, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline};
+use crate::frameworks::profile::defaults::{Batches, SampleLengths, ShardingDefaults, TrainedWeights};
+use crate::frameworks::profile::memory::{Fsdp, OptimizerStep};
 use crate::frameworks::profile::versions::Versions;
-use crate::frameworks::profile::widths;
 use crate::job::{Framework, Sharding};
 
-/// The facts of a job that names no framework.
+/// The facts of a job that names no framework: those that differ from the Trainer's.
 pub static PROFILE: Profile = Profile {
     name: "any",
-    earlier_name: None,
-    widths: widths::AUTOCAST,
     weights: TrainedWeights::Made,
-    autocast: true,
     divides_model: true,
-    sharding: ShardingDefaults {
-        usual: Sharding::None,
-        open: Some(Ends { lean: Sharding::FSDP, heavy: Sharding::None }),
-        next: &[(Sharding::None, &[Sharding::FSDP])],
-        pipeline_refuses_zero_2: true,
-    },
-    loss: UsualLoss::Eager,
-    recompute: UsualRecompute::Undocumented,
+    sharding: ShardingDefaults { pipeline_refuses_zero_2: true, ..FACTS.sharding },
     batches: Batches {
         lengths: SampleLengths::Varying,
         logits_stay: Versions::Before((4, 45)),
         ..Batches::FULL
     },
-    experts: Experts {
-        joined: Some(JoinedExperts {
-            versions: Versions::SinceOrUnstated((5, 0)),
-            last_apart: "4.57",
-            first: "5.0",
-        }),
-        ..Experts::ALL_TO_ALL
-    },
-    fine_tuning: FineTuning { rest_in_fp32: true, adapters_apart: true, ..FineTuning::PLAIN },
     open_versions: None,
-    remedies: Remedies::RecomputeOrShard,
-    layers: Layers::Transformers { run_by: Loop::Trainer, logits: Logits::TRANSFORMERS },
-    gradients: Gradients::LAZY,
     optimizer: OptimizerStep::PYTORCH,
     fsdp: Fsdp { delays_reduction: true, ..Fsdp::PLAIN },
-    pipeline: Pipeline::Messages,
     host: Host { workers: [0, 0, 8], ..Host::WHOLE },
-    kernels: Kernels {
-        attention: AttentionKernel::Vendors,
-        may_run_unfused: true,
-        between: Between::OneByOne,
-        launches: Launches::OneByOne,
-        native: false,
-        selective: Selective::Attention,
-        transformer_engine: false,
-    },
+    ..FACTS
 };
 
 /// The most likely framework of a job, by the features that only some frameworks have.
