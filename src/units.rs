@@ -5,8 +5,10 @@
 //! capacity. This gives the right judgement, and never a panic.
 
 mod duration;
+mod span;
 
 pub use duration::{GoDuration, GoDurationError};
+pub use span::{span, span_within};
 
 use std::fmt;
 use std::iter::Sum;

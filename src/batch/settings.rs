@@ -122,6 +122,14 @@ fn of(key: &'static Key, value: &str) -> Result<Setting, String> {
     }
 }
 
+/// Whether a field has this name.
+///
+/// # Errors
+/// It has not. The line says which name is near.
+pub(crate) fn known(name: &str) -> Result<(), String> {
+    key(name).map(|_| ())
+}
+
 fn key(name: &str) -> Result<&'static Key, String> {
     let name = name.strip_prefix(PREFIX).unwrap_or(name);
     let by_name = |name: &str| KEYS.iter().find(|key| key.name == name);

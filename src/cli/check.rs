@@ -373,15 +373,8 @@ fn written(
         Output::Junit => report::junit(entries, &|entry| arguments.fails_for(entry)),
         Output::Sarif => report::sarif(entries, &|entry| arguments.fails_for(entry))?,
         Output::Html => {
-            let sheets: Vec<_> = entries
-                .iter()
-                .zip(stages)
-                .map(|(entry, stages)| Sheet {
-                    entry,
-                    stages,
-                    scaled: pages::scaled(&entry.judgement.job, policy),
-                })
-                .collect();
+            let sheets: Vec<_> =
+                entries.iter().zip(stages).map(|(entry, stages)| Sheet::of(entry, stages, policy)).collect();
             pages::report(&sheets)
         }
     })

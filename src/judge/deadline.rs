@@ -13,7 +13,7 @@
 use crate::job::{TrainingJob, field};
 use crate::judgement::{Deadline, Outlook, Time};
 use crate::kinds::deadline::Limit;
-use crate::units::Decimal;
+use crate::units::{span, span_within};
 
 const SECONDS_A_DAY: f64 = 86_400.0;
 
@@ -33,10 +33,7 @@ pub(super) fn deadline(job: &TrainingJob, limit: Option<Limit>, time: Option<&Ti
         Some((low, _, _)) if low <= days => Outlook::TooSlow,
         Some(_) => Outlook::TooSlowAtBest,
     };
-    let took = taken.map(|(low, middle, high)| {
-        let (_, scale) = unit(middle);
-        format!("takes about {} ({}–{})", span(middle), figure(low / scale), figure(high / scale))
-    });
+    let took = taken.map(|(low, middle, high)| format!("takes about {}", span_within(low, middle, high)));
     let allowed = format!("{} allows {}", short(&limit.source), span(days));
     let message = match (outlook, took) {
         (Outlook::TooSlowAtBest, Some(took)) => format!("{took}, but {allowed}: too slow even at best"),
@@ -57,34 +54,11 @@ fn short(source: &str) -> &str {
     }
 }
 
-/// A span of time: `79 days`, `5.2 hours`, `12 minutes`.
-fn span(days: f64) -> String {
-    let (word, scale) = unit(days);
-    format!("{} {word}", figure(days / scale))
-}
-
-/// The unit of a span, and its length in days.
-fn unit(days: f64) -> (&'static str, f64) {
-    match days * 24.0 {
-        hours if hours < 1.0 => ("minutes", 1.0 / 1440.0),
-        hours if hours < 48.0 => ("hours", 1.0 / 24.0),
-        _ => ("days", 1.0),
-    }
-}
-
-/// One decimal below 30, unless that decimal is zero.
-fn figure(value: f64) -> String {
-    if value < 29.95 {
-        Decimal::from_f64((value * 10.0).round() / 10.0).to_string()
-    } else {
-        format!("{value:.0}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::job::Target;
+    use crate::units::Decimal;
 
     fn time(low: f64, middle: f64, high: f64) -> Time {
         Time { days: Some(middle), days_low: Some(low), days_high: Some(high), ..Time::default() }
@@ -124,13 +98,5 @@ mod tests {
         assert_eq!(found.outlook, Outlook::Unknown);
         assert_eq!(found.message, "activeDeadlineSeconds allows 80 days; how long it takes is not known");
         assert!(deadline(&TrainingJob::default(), None, Some(&time(1.0, 2.0, 3.0))).is_none());
-    }
-
-    #[test]
-    fn short_spans_are_told_in_short_units() {
-        for (days, text) in [(79.4, "79 days"), (2.5, "2.5 days"), (0.5, "12 hours"), (0.01, "14.4 minutes")]
-        {
-            assert_eq!(span(days), text);
-        }
     }
 }

@@ -91,13 +91,12 @@ pub(super) fn shared_memory(need: &Need, offer: &PodOffer) -> Vec<String> {
     }
 }
 
-/// The lines that mount a volume at /dev/shm.
+/// The line that mounts a volume at /dev/shm.
 pub(super) fn mount(need: Bytes) -> Vec<String> {
     let size = quantity(rounded(need).max(LEAST_SHARED));
-    vec![
-        format!("volumes: [{{name: dshm, emptyDir: {{medium: Memory, sizeLimit: {size}}}}}]"),
-        "volumeMounts: [{name: dshm, mountPath: /dev/shm}]".to_owned(),
-    ]
+    let volume = format!("volumes: [{{name: dshm, emptyDir: {{medium: Memory, sizeLimit: {size}}}}}]");
+    // Neither helps without the other.
+    vec![format!("{volume}, with volumeMounts: [{{name: dshm, mountPath: /dev/shm}}]")]
 }
 
 /// An amount as a person would ask for: whole GiB, two digits.

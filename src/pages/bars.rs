@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 use super::markup::text;
 use crate::judgement::{Component, Memory, Resource, Time};
-use crate::report::figures;
-use crate::units::Bytes;
+use crate::units::{Bytes, span, span_within};
+use crate::verdict::Ends;
 
 /// The classes of colours. The style sheet has one rule for each.
 const COLOURS: usize = 11;
@@ -66,6 +66,15 @@ pub(super) struct Need<'a> {
     pub(super) upper: Bytes,
     pub(super) offered: Option<Bytes>,
     pub(super) parts: Vec<Part<'a>>,
+    /// How its figures are written.
+    pub(super) written: fn(Bytes) -> String,
+}
+
+impl Need<'_> {
+    /// The ends of its interval that are figures.
+    pub(super) fn ends(&self) -> Ends {
+        Ends::of(self.peak, self.lower, self.upper, self.offered)
+    }
 }
 
 fn parts(components: &[Component]) -> Vec<Part<'_>> {
@@ -80,6 +89,7 @@ impl<'a> From<&'a Memory> for Need<'a> {
             upper: memory.upper_bytes,
             offered: memory.capacity_bytes,
             parts: parts(&memory.components),
+            written: |bytes| bytes.to_string(),
         }
     }
 }
@@ -92,6 +102,7 @@ impl<'a> From<&'a Resource> for Need<'a> {
             upper: resource.upper_bytes,
             offered: resource.limit_bytes,
             parts: parts(&resource.components),
+            written: Bytes::amount,
         }
     }
 }
@@ -102,23 +113,27 @@ pub(super) fn scale_of<'a>(needs: impl Iterator<Item = Need<'a>>) -> Scale {
         let peak = need.peak.as_gib();
         let offered = need.offered.map_or(0.0, Bytes::as_gib);
         let far = peak.max(offered) * FARTHEST;
-        [peak, offered, need.upper.as_gib().min(far)]
+        [peak, offered, need.ends().upper.map_or(far, Bytes::as_gib).min(far)]
     }))
 }
 
 /// The components of the need beside each other, the interval below, and what is offered as a line.
 pub(super) fn need(need: &Need<'_>, scale: Scale, each: &str, offers: &str) -> String {
-    let offered = need.offered.map(|bytes| (bytes, format!("{offers} {}", bytes.amount())));
+    let written = need.written;
+    let offered = need.offered.map(|bytes| (bytes, format!("{offers} {}", written(bytes))));
     let offers = offered.as_ref().map(|(_, label)| format!(", {label}")).unwrap_or_default();
-    let spoken = format!(
-        "Needs {} {each}, between {} and {}{offers}.",
-        need.peak.amount(),
-        need.lower.amount(),
-        need.upper.amount()
-    );
-    let mut drawing = open(92, &spoken);
-    stacked(&mut drawing, &need.parts, scale, 24, 34);
-    interval(&mut drawing, need.lower.as_gib(), need.upper.as_gib(), scale, 70);
+    let ends = need.ends();
+    let within = match ends {
+        Ends { lower: Some(lower), upper: Some(upper) } => {
+            format!("between {} and {}", written(lower), written(upper))
+        }
+        Ends { lower: Some(lower), upper: None } => format!("{} or more", written(lower)),
+        Ends { lower: None, upper: Some(upper) } => format!("up to {}", written(upper)),
+        Ends { lower: None, upper: None } => "or far less or more".to_owned(),
+    };
+    let mut drawing = open(92, &format!("Needs {} {each}, {within}{offers}.", written(need.peak)));
+    stacked(&mut drawing, need, scale, 24, 34);
+    interval(&mut drawing, ends.lower.map(Bytes::as_gib), ends.upper.map(Bytes::as_gib), scale, 70);
     if let Some((bytes, label)) = offered {
         line(&mut drawing, "card", scale.at(bytes.as_gib()), 18, 64, &label);
     }
@@ -128,8 +143,8 @@ pub(super) fn need(need: &Need<'_>, scale: Scale, each: &str, offers: &str) -> S
 
 /// One need of several: its components, and what is offered as a line.
 pub(super) fn one_of_several(need: &Need<'_>, scale: Scale, name: &str) -> String {
-    let mut drawing = open(20, &format!("{name} needs {}.", need.peak));
-    stacked(&mut drawing, &need.parts, scale, 2, 16);
+    let mut drawing = open(20, &format!("{name} needs {}.", (need.written)(need.peak)));
+    stacked(&mut drawing, need, scale, 2, 16);
     if let Some(bytes) = need.offered {
         line(&mut drawing, "card", scale.at(bytes.as_gib()), 0, 20, "");
     }
@@ -174,19 +189,17 @@ pub(super) fn instant(
 pub(super) fn days(time: &Time, deadline: Option<f64>) -> Option<String> {
     let (days, low, high) = (time.days?, time.days_low?, time.days_high?);
     let scale = Scale::of([days, high, deadline.unwrap_or(0.0)].into_iter());
-    let show = figures::days;
-    let mut drawing =
-        open(72, &format!("Takes {} days, between {} and {}.", show(days), show(low), show(high)));
+    let mut drawing = open(72, &format!("Takes {}.", span_within(low, days, high)));
     // Writing to a string does not fail.
     let _ = write!(
         drawing,
-        "<rect class=\"days\" x=\"0\" y=\"22\" width=\"{:.2}%\" height=\"16\"><title>{} days</title></rect>",
+        "<rect class=\"days\" x=\"0\" y=\"22\" width=\"{:.2}%\" height=\"16\"><title>{}</title></rect>",
         scale.at(days),
-        show(days)
+        span(days)
     );
-    interval(&mut drawing, low, high, scale, 48);
+    interval(&mut drawing, Some(low), Some(high), scale, 48);
     if let Some(deadline) = deadline {
-        line(&mut drawing, "card", scale.at(deadline), 16, 44, &format!("deadline: {} days", show(deadline)));
+        line(&mut drawing, "card", scale.at(deadline), 16, 44, &format!("deadline: {}", span(deadline)));
     }
     drawing.push_str("</svg>\n");
     Some(drawing)
@@ -209,9 +222,9 @@ fn open(height: u32, spoken: &str) -> String {
     )
 }
 
-fn stacked(drawing: &mut String, parts: &[Part<'_>], scale: Scale, y: u32, height: u32) {
+fn stacked(drawing: &mut String, need: &Need<'_>, scale: Scale, y: u32, height: u32) {
     let mut from = 0.0;
-    for (position, (name, bytes)) in parts.iter().enumerate() {
+    for (position, (name, bytes)) in need.parts.iter().enumerate() {
         let gib = bytes.as_gib();
         let (start, end) = (scale.at(from), scale.at(from + gib));
         from += gib;
@@ -224,31 +237,36 @@ fn stacked(drawing: &mut String, parts: &[Part<'_>], scale: Scale, y: u32, heigh
             colour(name, position),
             end - start,
             text(name),
-            bytes
+            (need.written)(*bytes)
         );
     }
 }
 
-/// A whisker. An end beyond the scale has an arrow.
-fn interval(drawing: &mut String, low: f64, high: f64, scale: Scale, y: u32) {
-    let (start, end) = (scale.at(low), scale.at(high));
+/// A whisker. An end that is open, or beyond the scale, has an arrow at the edge.
+fn interval(drawing: &mut String, low: Option<f64>, high: Option<f64>, scale: Scale, y: u32) {
+    let high = high.filter(|high| *high <= scale.most);
+    let (start, end) = (low.map_or(0.0, |low| scale.at(low)), high.map_or(100.0, |high| scale.at(high)));
     let _ = write!(
         drawing,
-        "<line class=\"whisker\" x1=\"{start:.2}%\" x2=\"{end:.2}%\" y1=\"{y}\" y2=\"{y}\"/>\
-         <line class=\"whisker\" x1=\"{start:.2}%\" x2=\"{start:.2}%\" y1=\"{}\" y2=\"{}\"/>",
-        y - 5,
-        y + 5
+        "<line class=\"whisker\" x1=\"{start:.2}%\" x2=\"{end:.2}%\" y1=\"{y}\" y2=\"{y}\"/>"
     );
-    if high > scale.most {
-        let _ =
-            write!(drawing, "<text class=\"note\" x=\"100%\" y=\"{}\" text-anchor=\"end\">→</text>", y + 4);
-    } else {
-        let _ = write!(
-            drawing,
-            "<line class=\"whisker\" x1=\"{end:.2}%\" x2=\"{end:.2}%\" y1=\"{}\" y2=\"{}\"/>",
-            y - 5,
-            y + 5
-        );
+    for (at, is_closed, arrow, anchor) in
+        [(start, low.is_some(), "←", "start"), (end, high.is_some(), "→", "end")]
+    {
+        let _ = if is_closed {
+            write!(
+                drawing,
+                "<line class=\"whisker\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"{}\" y2=\"{}\"/>",
+                y - 5,
+                y + 5
+            )
+        } else {
+            write!(
+                drawing,
+                "<text class=\"note\" x=\"{at:.2}%\" y=\"{}\" text-anchor=\"{anchor}\">{arrow}</text>",
+                y + 4
+            )
+        };
     }
     // The label stands where it has room.
     let (x, anchor) = if start > 50.0 { (end, "end") } else { (start, "start") };
@@ -326,6 +344,19 @@ mod tests {
         let drawing = drawn(&memory, scale_of(std::iter::once(Need::from(&memory))), "A100-80GB");
         assert!(drawing.contains('→'), "{drawing}");
         assert!(percents(&drawing, "width")[1] > 10.0, "{drawing}");
+    }
+
+    #[test]
+    fn an_end_that_is_open_is_drawn_to_the_edge_and_spoken_so() {
+        let mut memory = of(&[("weights", 180.0)], 2645.0);
+        memory.lower_bytes = Bytes::from_gib(2.0);
+        let drawing = drawn(&memory, scale_of(std::iter::once(Need::from(&memory))), "H100-80GB");
+        assert!(drawing.contains('←') && drawing.contains('→'), "{drawing}");
+        assert!(
+            drawing.contains("Needs 180.0 GiB per GPU, or far less or more, H100-80GB offers"),
+            "{drawing}"
+        );
+        assert!(drawing.contains("x1=\"0.00%\" x2=\"100.00%\""), "{drawing}");
     }
 
     #[test]

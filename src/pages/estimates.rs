@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use super::bars::{self, Need};
-use super::markup::{joined, list, section, table, text};
+use super::markup::{joined, list, section, table, table_of_markup, text};
 use super::parts;
 use crate::api::v1alpha1::{
     ComponentStatus, MemoryStatus, ResourceStatus, TrainingEstimate, TrainingEstimateStatus,
@@ -127,7 +127,7 @@ fn device(memory: &MemoryStatus) -> String {
     format!(
         "{}{}<p>{}</p>\n",
         bars::need(&need, scale, "per GPU", "it offers"),
-        parts::components(&need, |bytes| bytes.to_string()),
+        parts::components(&need),
         text(&fullest)
     )
 }
@@ -145,7 +145,7 @@ fn resources(status: &TrainingEstimateStatus) -> String {
             parts::badge(verdict(&resource.verdict)),
             text(&resource.message),
             bars::need(&need, scale, "a pod", "allowed:"),
-            parts::components(&need, Bytes::amount),
+            parts::components(&need),
             list(resource.advice.iter().map(|line| format!("Would suffice: {line}"))),
         ))
     }))
@@ -175,34 +175,6 @@ fn page(root: &str, title: &str, content: &str) -> String {
 
 /// The table of the jobs.
 fn jobs(estimates: &[TrainingEstimate]) -> String {
-    let rows = joined(estimates.iter().take(MOST).map(|estimate| {
-        let status = estimate.status.clone().unwrap_or_default();
-        let display = status.display.clone().unwrap_or_default();
-        let (namespace, name) = (estimate.namespace().unwrap_or_default(), estimate.name_any());
-        // Each bar has its own card as its scale, so that bars of different cards compare.
-        let bar = status.memory.as_ref().map(|memory| bars::against_the_card(&need_of(memory), &name));
-        let cells = [
-            display.model,
-            display.gpus,
-            display.accelerator,
-            display.days,
-            display.gpu_hours,
-            display.cost,
-            state(&status),
-        ];
-        let cells = joined(cells.into_iter().map(|cell| format!("<td>{}</td>", text(&cell.unwrap_or_default()))));
-        let of = display.of.map(|of| format!(" of {of}")).unwrap_or_default();
-        let memory = format!("{}{of}", display.peak.unwrap_or_default());
-        format!(
-            "<tr><th scope=\"row\"><a href=\"jobs/{0}/{1}\">{1}</a><br><span class=\"about\">{0}</span></th><td>{2}</td>\
-             <td class=\"need\">{3}{4}</td>{cells}</tr>\n",
-            text(&namespace),
-            text(&name),
-            badge(&status),
-            bar.unwrap_or_default(),
-            text(&memory),
-        )
-    }));
     let headings = [
         "job",
         "verdict",
@@ -215,16 +187,42 @@ fn jobs(estimates: &[TrainingEstimate]) -> String {
         "cost",
         "state",
     ];
-    let head = joined(headings.iter().map(|name| format!("<th scope=\"col\">{name}</th>")));
+    let rows: Vec<_> = estimates.iter().take(MOST).map(job).collect();
     let more = estimates.len().saturating_sub(MOST);
     let more = if more > 0 {
         format!("<p>{more} further jobs have more room: name a namespace with -n to see them.</p>\n")
     } else {
         String::new()
     };
-    format!(
-        "<div class=\"scroll\"><table class=\"plain jobs\"><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>\n{more}"
-    )
+    table_of_markup("plain jobs", &headings, &rows) + &more
+}
+
+/// The cells of a job.
+fn job(estimate: &TrainingEstimate) -> Vec<String> {
+    let status = estimate.status.clone().unwrap_or_default();
+    let display = status.display.clone().unwrap_or_default();
+    let (namespace, name) = (estimate.namespace().unwrap_or_default(), estimate.name_any());
+    // Each bar has its own card as its scale, so that bars of different cards compare.
+    let bar = status.memory.as_ref().map(|memory| bars::against_the_card(&need_of(memory), &name));
+    let of = display.of.map(|of| format!(" of {of}")).unwrap_or_default();
+    let memory = format!("{}{of}", display.peak.unwrap_or_default());
+    let link = format!(
+        "<a href=\"jobs/{0}/{1}\">{1}</a><br><span class=\"about\">{0}</span>",
+        text(&namespace),
+        text(&name)
+    );
+    let memory = format!("<div class=\"need\">{}{}</div>", bar.unwrap_or_default(), text(&memory));
+    let further = [
+        display.model,
+        display.gpus,
+        display.accelerator,
+        display.days,
+        display.gpu_hours,
+        display.cost,
+        state(&status),
+    ];
+    let further = further.into_iter().map(|cell| text(&cell.unwrap_or_default()));
+    [link, badge(&status), memory].into_iter().chain(further).collect()
 }
 
 /// Where a job is in its life.
@@ -352,6 +350,7 @@ fn need_of(memory: &MemoryStatus) -> Need<'_> {
         upper: bytes(memory.upper_bytes),
         offered: memory.capacity_bytes.map(bytes),
         parts: parts_of(&memory.components),
+        written: |bytes| bytes.to_string(),
     }
 }
 
@@ -362,6 +361,7 @@ fn need_of_resource(resource: &ResourceStatus) -> Need<'_> {
         upper: bytes(resource.upper_bytes),
         offered: resource.limit_bytes.map(bytes),
         parts: parts_of(&resource.components),
+        written: Bytes::amount,
     }
 }
 
@@ -406,7 +406,10 @@ mod tests {
         );
         assert!(page.contains("of 3 other namespaces"), "{page}");
         assert!(page.find("jobs/a/large") < page.find("jobs/b/small"));
-        assert!(page.contains("<td>2K</td><td>5K USD</td>"), "{page}");
+        assert!(
+            page.contains("<td data-label=\"GPU-hours\">2K</td><td data-label=\"cost\">5K USD</td>"),
+            "{page}"
+        );
     }
 
     #[test]

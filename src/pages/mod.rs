@@ -18,18 +18,29 @@ mod report;
 mod scaling;
 
 pub use report::report;
-pub use scaling::{Scaled, scaled};
+pub use scaling::Scaled;
+use scaling::scaled;
 
 use crate::judgement::Memory;
-use crate::report::Entry;
+use crate::policy::Policy;
+use crate::report::{Entry, Form};
 
 /// What a page shows of one document.
 #[derive(Debug)]
 pub struct Sheet<'a> {
     /// The judged document.
     pub entry: &'a Entry,
+    /// Where a person writes the values that the page asks for.
+    pub form: Form,
     /// The memory of each pipeline stage, the first stage first. Empty without a pipeline.
     pub stages: Vec<Memory>,
     /// The same training on fewer and on more accelerators. Empty if its time is not known.
     pub scaled: Vec<Scaled>,
+}
+
+impl<'a> Sheet<'a> {
+    /// The sheet of a document, with the memory of its stages.
+    pub fn of(entry: &'a Entry, stages: Vec<Memory>, policy: &Policy) -> Self {
+        Self { entry, form: Form::of(entry), stages, scaled: scaled(&entry.judgement.job, policy) }
+    }
 }

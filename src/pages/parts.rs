@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::markup::{joined, list, section, table, text};
 use super::{Sheet, bars};
 use crate::judgement::{Advice, Judgement, Memory, Verdict};
-use crate::report::missing::Form;
 use crate::report::{figures, missing, sentences};
 use crate::units::Bytes;
 use crate::verdict::Ends;
@@ -43,7 +42,7 @@ pub(super) fn decision(sheet: &Sheet<'_>) -> String {
         "<p class=\"decision\"><strong class=\"verdict {}\">{}</strong> {}</p>\n{chance}",
         colour(verdict),
         verdict.name(),
-        text(&judgement.message),
+        text(&sheet.form.told(&judgement.message)),
     )
 }
 
@@ -54,14 +53,15 @@ pub(super) fn memory(sheet: &Sheet<'_>) -> String {
     let accelerator = judgement.summary.accelerator_name.as_deref().unwrap_or("the accelerator");
     let scale = bars::scale_of(std::iter::once(memory).chain(&sheet.stages).map(Into::into));
     let mut content = bars::need(&memory.into(), scale, "per GPU", &format!("{accelerator} offers"));
-    content.push_str(&components(&memory.into(), |bytes| bytes.to_string()));
+    content.push_str(&components(&memory.into()));
     let lines = [
         Some(format!(
             "The fullest moment is “{}”, on {}. {}",
             memory.instant,
             memory.worst_rank,
-            interval(memory)
+            interval(&memory.into())
         )),
+        bound(memory),
         Some(format!("{}.", sentences::tools(memory))),
         (!memory.phases.is_empty()).then(|| {
             let phases: Vec<_> =
@@ -75,8 +75,17 @@ pub(super) fn memory(sheet: &Sheet<'_>) -> String {
     section("Memory of each GPU", &content)
 }
 
-fn interval(memory: &Memory) -> String {
-    match Ends::of(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, memory.capacity_bytes) {
+/// The bound of all readings, where it is another figure than the lower end of the interval.
+fn bound(memory: &Memory) -> Option<String> {
+    let bound = memory.least_bytes.to_string();
+    (bound != memory.lower_bytes.to_string()).then(|| {
+        format!("The bound of all readings is {bound}: with every open field at its leanest, it needs at least that. A refusal rests on it.")
+    })
+}
+
+/// The interval, which few jobs leave.
+fn interval(need: &bars::Need<'_>) -> String {
+    match need.ends() {
         Ends { lower: Some(lower), upper: Some(upper) } => {
             format!("In nine of ten cases the need is between {lower} and {upper}.")
         }
@@ -93,8 +102,8 @@ fn interval(memory: &Memory) -> String {
 }
 
 /// The components as a table, which is the key of the colours.
-pub(super) fn components(need: &bars::Need<'_>, shown: impl Fn(Bytes) -> String) -> String {
-    let bars::Need { peak, offered, .. } = need;
+pub(super) fn components(need: &bars::Need<'_>) -> String {
+    let bars::Need { peak, offered, written: shown, .. } = need;
     let row = |(position, (name, bytes)): (usize, &bars::Part<'_>)| {
         let share = bytes.as_f64() / peak.as_f64().max(1.0) * 100.0;
         format!(
@@ -163,8 +172,8 @@ pub(super) fn instants(judgement: &Judgement) -> String {
 }
 
 /// Host memory, shared memory and disk, each against its limit.
-pub(super) fn resources(judgement: &Judgement) -> String {
-    let content = joined(judgement.resources().map(|(name, resource)| {
+pub(super) fn resources(sheet: &Sheet<'_>) -> String {
+    let content = joined(sheet.entry.judgement.resources().map(|(name, resource)| {
         let need = bars::Need::from(resource);
         let scale = bars::scale_of(std::iter::once(need.clone()));
         let lines = resource.warnings.iter().cloned();
@@ -173,10 +182,10 @@ pub(super) fn resources(judgement: &Judgement) -> String {
             "<div class=\"resource\">\n<h4>{}</h4>\n<p>{} {}</p>\n{}{}{}</div>\n",
             text(&capitalized(name)),
             badge(resource.verdict),
-            text(&resource.message),
+            text(&sheet.form.told(&resource.message)),
             bars::need(&need, scale, "a pod", "allowed:"),
-            components(&need, Bytes::amount),
-            list(lines.chain(advice)),
+            components(&need),
+            list(lines.chain(advice).map(|line| sheet.form.told(&line))),
         )
     }));
     section("Memory and disk of the pod", &content)
@@ -241,10 +250,12 @@ pub(super) fn alternatives(judgement: &Judgement) -> String {
 }
 
 /// What is missing, what is doubtful, and what cannot be read.
-pub(super) fn doubts(judgement: &Judgement, form: Form) -> String {
-    let errors = judgement.errors.iter().map(|error| error.message.clone());
+pub(super) fn doubts(sheet: &Sheet<'_>) -> String {
+    let Sheet { entry, form, .. } = sheet;
+    let judgement = &entry.judgement;
+    let errors = judgement.errors.iter().map(|error| form.told(&error.message));
     let mut content = section("Cannot be read", &list(errors));
-    let missing: Vec<_> = missing::lines(judgement, form)
+    let missing: Vec<_> = missing::lines(judgement, *form)
         .map(|line| [line, vec![String::new(); 3]].concat().into_iter().take(3).collect::<Vec<_>>())
         .collect();
     if !missing.is_empty() {
@@ -252,7 +263,7 @@ pub(super) fn doubts(judgement: &Judgement, form: Form) -> String {
         content.push_str(&section("Missing", &table("plain lines", &headings, &missing)));
     }
     let warnings = judgement.warnings.iter().filter(|warning| !missing::tells(judgement, warning));
-    content + &section("Warnings", &list(warnings.cloned()))
+    content + &section("Warnings", &list(warnings.map(|warning| form.told(warning))))
 }
 
 /// Every value and its source.

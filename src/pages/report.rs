@@ -1,11 +1,9 @@
 //! The report of `check -o html`: one file that loads nothing, for a screen in light or dark, and for paper.
 
-use std::fmt::Write as _;
-
-use super::markup::{joined, text};
+use super::markup::{joined, table_of_markup, text};
 use super::{Sheet, parts, scaling};
-use crate::report::missing::Form;
 use crate::report::{TERMS, Term, figures};
+use crate::units::Bytes;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -40,35 +38,24 @@ fn name<'a>(sheet: &'a Sheet<'_>) -> &'a str {
 
 /// A line for each job, which leads to its part of the page.
 fn overview(sheets: &[Sheet<'_>]) -> String {
-    let mut rows = String::new();
-    for (number, sheet) in sheets.iter().enumerate() {
+    let line = |(number, sheet): (usize, &Sheet<'_>)| {
         let judgement = &sheet.entry.judgement;
         let memory = judgement.memory.as_ref();
-        let time = judgement.time.as_ref();
-        let capacity = memory.and_then(|memory| memory.capacity_bytes);
-        let cells = [
-            judgement.summary.model.clone().unwrap_or_default(),
-            memory.map(|memory| memory.peak_bytes.to_string()).unwrap_or_default(),
-            capacity.map(|bytes| bytes.to_string()).unwrap_or_default(),
-            time.and_then(|time| time.days).map(figures::days).unwrap_or_default(),
-        ];
-        let cells = joined(cells.iter().map(|cell| format!("<td>{}</td>", text(cell))));
-        // Writing to a string does not fail.
-        let _ = writeln!(
-            rows,
-            "<tr><th scope=\"row\"><a href=\"#job-{number}\">{}</a></th><td><strong class=\"verdict {}\">{}</strong></td>{cells}</tr>",
-            text(name(sheet)),
-            parts::colour(judgement.verdict),
-            judgement.verdict.name(),
-        );
-    }
+        let days = judgement.time.as_ref().and_then(|time| time.days);
+        let bytes = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
+        vec![
+            format!("<a href=\"#job-{number}\">{}</a>", text(name(sheet))),
+            parts::badge(judgement.verdict),
+            text(judgement.summary.model.as_deref().unwrap_or_default()),
+            bytes(memory.map(|memory| memory.peak_bytes)),
+            bytes(memory.and_then(|memory| memory.capacity_bytes)),
+            days.map(|days| text(&figures::days(days))).unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = sheets.iter().enumerate().map(line).collect();
     let headings = ["job", "verdict", "model", "needs", "of", "days"];
-    let head = joined(headings.iter().map(|name| format!("<th scope=\"col\">{name}</th>")));
-    format!(
-        "<h1>{} jobs</h1>\n<div class=\"scroll\"><table class=\"plain overview\"><thead><tr>{head}</tr></thead><tbody>\n{rows}\
-         </tbody></table></div>\n",
-        sheets.len()
-    )
+    let table = table_of_markup("plain overview", &headings, &rows);
+    format!("<h1>{} jobs</h1>\n{table}", sheets.len())
 }
 
 fn article(number: usize, sheet: &Sheet<'_>) -> String {
@@ -86,11 +73,11 @@ fn article(number: usize, sheet: &Sheet<'_>) -> String {
         parts::memory(sheet),
         parts::instants(judgement),
         parts::stages(sheet),
-        parts::resources(judgement),
+        parts::resources(sheet),
         parts::time(judgement),
         scaling::days_against_accelerators(&sheet.scaled, false),
         parts::alternatives(judgement),
-        parts::doubts(judgement, Form::of(sheet.entry)),
+        parts::doubts(sheet),
         parts::inputs(judgement),
     ];
     format!(
@@ -113,8 +100,7 @@ mod tests {
             .iter()
             .map(|entry| {
                 let memory = entry.judgement.memory.clone();
-                let stages = memory.into_iter().cycle().take(2).collect();
-                Sheet { entry, stages, scaled: scaling::scaled(&entry.judgement.job, &Policy::default()) }
+                Sheet::of(entry, memory.into_iter().cycle().take(2).collect(), &Policy::default())
             })
             .collect();
         report(&sheets)

@@ -14,6 +14,7 @@ use crate::judgement::Judgement;
 use crate::policy::Policy;
 use crate::report::figures;
 use crate::surroundings::Surroundings;
+use crate::units::span;
 
 /// The numbers, as powers of two times the stated one.
 const POWERS: [i32; 5] = [-2, -1, 0, 1, 2];
@@ -34,7 +35,7 @@ impl Scaled {
 }
 
 /// The training on other numbers of accelerators. Empty without a number, or without a duration.
-pub fn scaled(job: &TrainingJob, policy: &Policy) -> Vec<Scaled> {
+pub(super) fn scaled(job: &TrainingJob, policy: &Policy) -> Vec<Scaled> {
     let stated = job.accelerator.as_ref().and_then(|accelerator| accelerator.count);
     let Some(stated) = stated else { return Vec::new() };
     let number = |power: &i32| {
@@ -54,7 +55,7 @@ pub(super) fn days_against_accelerators(scaled: &[Scaled], verdicts: bool) -> St
     let rows = joined(scaled.iter().map(|scaled| {
         let Scaled { number, stated, judgement } = scaled;
         let days = scaled.days();
-        let drawing = days.map(|days| bars::plain(days, most, &format!("{} days", figures::days(days))));
+        let drawing = days.map(|days| bars::plain(days, most, &span(days)));
         let hours = judgement.time.as_ref().and_then(|time| time.gpu_hours);
         let hours = hours.map(|hours| format!("{} GPU-hours", figures::count(hours)));
         let cost = judgement.cost.as_ref();
@@ -66,10 +67,11 @@ pub(super) fn days_against_accelerators(scaled: &[Scaled], verdicts: bool) -> St
             String::new()
         };
         format!(
-            "<tr{}><th scope=\"row\">{number} GPUs</th><td class=\"wide\">{}</td><td>{} days</td><td>{}</td>{verdict}</tr>\n",
+            "<tr{}><th scope=\"row\">{}</th><td class=\"wide\">{}</td><td>{}</td><td>{}</td>{verdict}</tr>\n",
             if *stated { " class=\"total\"" } else { "" },
+            figures::gpus(u64::from(*number)),
             drawing.unwrap_or_default(),
-            days.map_or_else(|| "?".to_owned(), figures::days),
+            days.map_or_else(|| "?".to_owned(), span),
             text(&cost.or(hours).unwrap_or_default()),
         )
     }));

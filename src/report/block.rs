@@ -3,14 +3,15 @@
 
 use std::fmt::Write as _;
 
-use super::{Entry, Style, columns, figures, missing, printable, sentences, table, width};
+use super::{Entry, Form, Style, columns, figures, missing, printable, sentences, table, width};
 use crate::judgement::{Advice, Component, Judgement, Memory, Resource, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, span};
 
 /// Appends the explanation of one entry.
 pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     let judgement = &entry.judgement;
-    let mut block = Block { text, width: style.width };
+    let form = Form::of(entry);
+    let mut block = Block { text, width: style.width, form };
     block.heading(entry, style);
     block.line(2, &judgement.message);
     block.line(2, entry.gate.map(super::Forecast::sentence).unwrap_or_default());
@@ -41,7 +42,6 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     // A single error is already the message above.
     let further = judgement.errors.iter().filter(|error| error.message != judgement.message);
     block.list("Cannot be read:", further.map(|error| vec![error.message.clone()]));
-    let form = missing::Form::of(entry);
     block.list(&format!("Missing, and the {}:", form.heading()), missing::lines(judgement, form));
     let warnings = judgement.warnings.iter().filter(|warning| !missing::tells(judgement, warning));
     block.list("Warnings:", warnings.map(|warning| vec![warning.clone()]));
@@ -53,7 +53,7 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
 
 /// Appends one line about an entry: its name, its verdict and its message.
 pub(super) fn summarize(text: &mut String, entry: &Entry, style: Style) {
-    let mut block = Block { text, width: style.width };
+    let mut block = Block { text, width: style.width, form: Form::of(entry) };
     block.heading(entry, style);
     block.line(2, &entry.judgement.message);
 }
@@ -62,6 +62,7 @@ pub(super) fn summarize(text: &mut String, entry: &Entry, style: Style) {
 struct Block<'a> {
     text: &'a mut String,
     width: Option<usize>,
+    form: Form,
 }
 
 impl Block<'_> {
@@ -133,7 +134,8 @@ impl Block<'_> {
 
     fn line(&mut self, indent: usize, content: &str) {
         if !content.is_empty() {
-            self.text.push_str(&width::broken(&printable(content), indent, 2, self.width));
+            let told = self.form.told(content);
+            self.text.push_str(&width::broken(&printable(&told), indent, 2, self.width));
         }
     }
 }
@@ -148,7 +150,7 @@ fn part_row(part: &Component) -> Vec<String> {
 }
 
 fn advised(advice: &Advice) -> Vec<String> {
-    let days = advice.days.map(|days| format!("{} days", figures::days(days)));
+    let days = advice.days.map(span);
     [Some(advice.change.clone()), Some(advice.peak_bytes.to_string()), days].into_iter().flatten().collect()
 }
 

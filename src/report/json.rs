@@ -86,7 +86,7 @@ pub fn values(entries: &[Entry]) -> serde_json::Result<Vec<Value>> {
             gpus: summary.accelerators,
             accelerator: summary.accelerator_name.as_deref(),
             gate: entry.gate.map(super::Forecast::name),
-            missing_fields: missing::of(&entry.judgement, missing::Form::Annotation)
+            missing_fields: missing::of(&entry.judgement, super::Form::Annotation)
                 .into_iter()
                 .map(missing_field)
                 .collect(),

@@ -9,45 +9,11 @@
 
 use crate::job::field;
 use crate::job::grammar::Grammar;
-use crate::job::keys::{self, KEYS, Key, PREFIX};
+use crate::job::keys::{self, KEYS, Key};
 use crate::judgement::{Judgement, Reason, Swing};
 use crate::units::Bytes;
 
-use super::Entry;
-
-/// A field with at most so many words shows all of them.
-const FEW_WORDS: usize = 5;
-
-/// Where a person writes the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// In the annotations: `weighbridge.dev/attention: flash`.
-    Annotation,
-    /// On the command line: `--set attention=flash`.
-    Setting,
-    /// In the spec of an estimate: `spec.attention: Flash`.
-    Spec,
-}
-
-impl Form {
-    /// The form for an entry. A question on the command line has no annotations.
-    pub(crate) fn of(entry: &Entry) -> Self {
-        match entry.place {
-            None => Self::Setting,
-            Some(_) if entry.kind == "TrainingEstimate" => Self::Spec,
-            Some(_) => Self::Annotation,
-        }
-    }
-
-    /// What its lines are.
-    pub(crate) fn heading(self) -> &'static str {
-        match self {
-            Self::Annotation => "line to add to the annotations",
-            Self::Setting => "option to add to the command",
-            Self::Spec => "field to set",
-        }
-    }
-}
+use super::form::{FEW_WORDS, Form};
 
 /// A missing value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +57,7 @@ fn one(judgement: &Judgement, key: &Key, form: Form) -> Missing {
         field: key.path(),
         less: swing.map(|swing| swing.less),
         more: swing.map(|swing| swing.more),
-        line: line(key, confirmed.as_deref(), form),
+        line: form.line(key, confirmed.as_deref()),
         values: match (key.grammar, &assumed, &confirmed) {
             // The line shows all of its words.
             (Grammar::Word { words, .. }, assumed, None) if words.len() <= FEW_WORDS => {
@@ -105,46 +71,6 @@ fn one(judgement: &Judgement, key: &Key, form: Form) -> Missing {
         },
         takes,
     }
-}
-
-/// The line with a value, or with a blank.
-fn line(key: &Key, value: Option<&str>, form: Form) -> String {
-    let blank = || match key.grammar {
-        Grammar::Word { words, .. } if words.len() <= FEW_WORDS => words.join("|"),
-        Grammar::Boolean => "true|false".to_owned(),
-        Grammar::Word { .. } => "WORD".to_owned(),
-        Grammar::Name(_) => "NAME".to_owned(),
-        Grammar::List { .. } | Grammar::Layers { .. } | Grammar::Offload => "LIST".to_owned(),
-        Grammar::Kinds => "PATTERN".to_owned(),
-        Grammar::Quantity => "SIZE".to_owned(),
-        Grammar::Whole { .. }
-        | Grammar::Count
-        | Grammar::Decimal
-        | Grammar::Percent { .. }
-        | Grammar::Price => "NUMBER".to_owned(),
-    };
-    let text = value.map_or_else(blank, str::to_owned);
-    match form {
-        Form::Setting if text.contains([' ', '|']) => format!("--set {}=\"{text}\"", key.name),
-        Form::Setting => format!("--set {}={text}", key.name),
-        Form::Spec => {
-            let canonical = |word: &str| match key.grammar {
-                Grammar::Word { read, .. } => read(word).unwrap_or(word).to_owned(),
-                _ => word.to_owned(),
-            };
-            let text = text.split('|').map(canonical).collect::<Vec<_>>().join("|");
-            format!("spec.{}: {text}", key.path())
-        }
-        // YAML reads the other values as a number or a boolean, and an annotation is a string.
-        Form::Annotation if value.is_some() && !is_text(key.grammar) => {
-            format!("{PREFIX}{}: \"{text}\"", key.name)
-        }
-        Form::Annotation => format!("{PREFIX}{}: {text}", key.name),
-    }
-}
-
-fn is_text(grammar: Grammar) -> bool {
-    matches!(grammar, Grammar::Word { .. } | Grammar::Name(_) | Grammar::List { .. } | Grammar::Quantity)
 }
 
 /// The heaviest swing of a key.
@@ -225,14 +151,5 @@ mod tests {
         assert_eq!(rows(9.0, 0.0, Form::Setting), setting);
         let spec = ["spec.recompute: None|Selective|Full", "spec.model.layers: NUMBER"];
         assert_eq!(rows(9.0, 0.0, Form::Spec), spec);
-    }
-
-    #[test]
-    fn a_blank_that_is_pasted_gives_no_value_but_a_name() {
-        for key in KEYS.iter().filter(|key| !matches!(key.grammar, Grammar::Name(_) | Grammar::List { .. })) {
-            let line = line(key, None, Form::Setting);
-            let blank = line.split_once('=').map(|(_, blank)| blank.trim_matches('"')).unwrap();
-            assert!(key.grammar.read(key.sets, blank).is_none(), "{line}");
-        }
     }
 }

@@ -131,7 +131,7 @@ fn explained(planned: &Planned) -> Vec<String> {
     }
     match (planned.count(), &planned.reason, planned.goal) {
         (Some(count), _, Goal::Days(days)) => {
-            sentences.push(format!("{} days need {}", figures::days(days), numbers(count)));
+            sentences.push(days_need(days, count));
         }
         (Some(count), _, Goal::Fits) => {
             sentences.push(match count.usable {
@@ -153,6 +153,11 @@ fn explained(planned: &Planned) -> Vec<String> {
             .push(format!("{fewest} GPUs are the fewest on which the training fits: try --gpus {fewest}"));
     }
     sentences
+}
+
+/// `90 days need 765 GPUs, 768 in whole replicas and whole nodes`.
+pub(crate) fn days_need(days: f64, count: Count) -> String {
+    format!("{} days need {}", figures::days(days), numbers(count))
 }
 
 /// The numbers of accelerators, from the least that is fast enough to the one that is proposed. Equal ones are one.

@@ -3,6 +3,7 @@
 use super::figures;
 use crate::job::{Understood, keys};
 use crate::judgement::{Cost, Evidence, Goodput, Memory, PriceSource, Room, Time};
+use crate::units::{span, span_within};
 
 /// The class of evidence, in words.
 pub(crate) fn evidence(evidence: Evidence) -> &'static str {
@@ -26,17 +27,21 @@ pub(crate) fn tools(memory: &Memory) -> String {
 
 /// How long the job takes, in one line.
 pub(crate) fn time(time: &Time, accelerators: Option<u64>) -> String {
-    let interval = |low: Option<f64>, high: Option<f64>, show: fn(f64) -> String| match (low, high) {
-        (Some(low), Some(high)) => format!(" ({}–{})", show(low), show(high)),
-        _ => String::new(),
-    };
     let days = time.days.map(|days| {
-        let on = accelerators.map(|count| format!(" on {count} GPUs")).unwrap_or_default();
-        format!("{} days{}{on}", figures::days(days), interval(time.days_low, time.days_high, figures::days))
+        let on = accelerators.map(|count| format!(" on {}", figures::gpus(count))).unwrap_or_default();
+        let span = match (time.days_low, time.days_high) {
+            (Some(low), Some(high)) => span_within(low, days, high),
+            _ => span(days),
+        };
+        span + &on
     });
     let hours = time.gpu_hours.map(|hours| {
-        let interval = interval(time.gpu_hours_low, time.gpu_hours_high, figures::count);
-        format!("{} GPU-hours{interval}", figures::count(hours))
+        let count = figures::count;
+        let interval = match (time.gpu_hours_low, time.gpu_hours_high) {
+            (Some(low), Some(high)) => format!(" ({}–{})", count(low), count(high)),
+            _ => String::new(),
+        };
+        format!("{} GPU-hours{interval}", count(hours))
     });
     let step = time.step_seconds.map(|seconds| format!("{seconds:.2} s a step"));
     let speed = Some(format!(

@@ -98,10 +98,17 @@ pub const TERMS: &[Term] = &[
     },
     Term {
         name: "interval",
-        also: &["bounds", "lower", "upper", "at least"],
-        meaning: "The range that holds the need in nine of ten cases: from the job with every open field at its leanest value to \
-                  the job with every open field at its heaviest, with the error of the formulas on both sides. A refusal prints \
-                  the lower end, \"at least\".",
+        also: &["lower", "upper", "nine of ten cases"],
+        meaning: "The range that holds the need in nine of ten cases, like (15.0–40.0), by the open fields and the error of the \
+                  formulas together. It lies within the bounds of all readings, for few jobs have all of their open fields at the \
+                  leanest or at the heaviest. An end that is far off is no figure: \"or far less\", \"or more\".",
+    },
+    Term {
+        name: "bound",
+        also: &["bounds", "lower bound", "at least", "leastBytes"],
+        meaning: "The least that the job needs in every reading: with every open field at its leanest value, less the error of the \
+                  formulas. A refusal rests on it and prints it, \"at least 88.1\". It is at or below the lower end of the interval. \
+                  The range of a job that is Unknown begins at it, for what is missing may reach down to it.",
     },
     Term {
         name: "P(OOM)",
@@ -134,7 +141,7 @@ pub const TERMS: &[Term] = &[
         name: "open field",
         also: &["unstated", "assumed", "open"],
         meaning: "A field that the job does not state, or states where it cannot be read. The estimate assumes its usual value, \
-                  and the interval holds all its values.",
+                  and the bounds of all readings hold all its values.",
     },
     Term {
         name: "room",

@@ -8,32 +8,14 @@ use serde_json::{Value, json};
 
 use crate::batch::settings::{self, Setting};
 use crate::batch::{self, Object};
-use crate::job::{Ask, Quoting, TrainingJob};
-use crate::judgement::Advice;
+use crate::job::{Ask, Quoting};
 use crate::pages::{Sheet, parts, scaling};
-use crate::plan::{self, Layout, Proposal};
 use crate::policy::Policy;
-use crate::report::missing::Form;
-use crate::report::{self, Entry, figures};
+use crate::report::{self, Entry, Form};
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
 
-/// The fields of a layout that a person takes over together.
-const OF_A_LAYOUT: &[&str] = &[
-    "tensor-parallel",
-    "pipeline-parallel",
-    "context-parallel",
-    "expert-parallel",
-    "sharding",
-    "recompute",
-    "micro-batch-size",
-    "global-batch-size",
-    "accelerator-count",
-    "sequence-parallel",
-    "framework",
-];
-/// Layouts that are proposed.
-const LAYOUTS: usize = 5;
+use super::choices::{Asked, Choice, Layouts, advised, layouts};
 
 /// What is asked.
 #[derive(Debug, Default, Deserialize)]
@@ -46,10 +28,12 @@ pub(super) struct Question {
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Answer {
-    /// The fields that cannot be read.
+    /// The fields that cannot be read. With one of them there is no answer.
     errors: Vec<Wrong>,
+    /// The fields that are not known, a sentence each. They are not used.
+    unknown: Vec<String>,
     /// The element of `check -o json`. Null if a field cannot be read.
     element: Value,
     /// The decision in one sentence, for people who do not see the page change.
@@ -58,12 +42,10 @@ pub(super) struct Answer {
     html: String,
     /// What is missing, and where each input came from.
     details: String,
-    /// Changes that fit: the words, and the fields to set.
-    advice: Vec<Change>,
-    /// Layouts that fit, the best first.
-    layouts: Vec<Value>,
-    /// Why there is no layout, or what stands behind them.
-    layouts_note: String,
+    /// Changes that fit.
+    advice: Vec<Choice>,
+    /// Layouts that fit.
+    layouts: Layouts,
     /// The lines for a manifest's annotations.
     annotations: String,
     /// The question as a `TrainingEstimate`.
@@ -79,42 +61,27 @@ struct Wrong {
     message: String,
 }
 
-/// A change, and the fields that make it.
-#[derive(Debug, Serialize)]
-struct Change {
-    /// The change in words.
-    #[serde(rename = "change")]
-    words: String,
-    needs: String,
-    days: String,
-    fields: BTreeMap<&'static str, String>,
-}
-
-impl Change {
-    fn of(advice: &Advice) -> Self {
-        Self {
-            words: advice.change.clone(),
-            needs: advice.peak_bytes.to_string(),
-            days: advice.days.map(figures::days).unwrap_or_default(),
-            fields: fields(&advice.spec),
-        }
-    }
-}
-
 /// A question, as far as it can be read.
 struct Read {
     settings: Vec<Setting>,
     days: Option<f64>,
     errors: Vec<Wrong>,
+    unknown: Vec<String>,
 }
 
 impl Read {
     fn of(question: &Question) -> Self {
-        let mut read = Self { settings: Vec::new(), days: None, errors: Vec::new() };
+        let mut read = Self { settings: Vec::new(), days: None, errors: Vec::new(), unknown: Vec::new() };
         for (key, text) in question.fields.iter().filter(|(_, text)| !text.trim().is_empty()) {
+            if let Err(message) = settings::known(key) {
+                read.unknown.push(format!("Not used: {}", Form::Page.told(&message)));
+                continue;
+            }
             match settings::named(key, text.trim()) {
                 Ok(setting) => read.settings.push(setting),
-                Err(message) => read.errors.push(Wrong { key: key.clone(), message }),
+                Err(message) => {
+                    read.errors.push(Wrong { key: key.clone(), message: Form::Page.told(&message) })
+                }
             }
         }
         let days = question.days.trim().trim_end_matches("days").trim();
@@ -145,7 +112,7 @@ fn asked_by_the_form(entry: &mut Entry) {
 /// # Errors
 /// The serializer's. A judgement holds nothing that JSON cannot.
 pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Answer> {
-    let Read { settings, days, errors } = Read::of(question);
+    let Read { settings, days, errors, unknown } = Read::of(question);
     let object = settings::described(&settings);
     let objects = [Object { value: object.clone(), place: None }];
     let around = Surroundings::default();
@@ -153,11 +120,11 @@ pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Ans
     let mut entries = batch::entries(&objects, &around, policy, &ask);
     entries.iter_mut().for_each(asked_by_the_form);
     let Some(entry) = entries.first().filter(|_| errors.is_empty()) else {
-        return Ok(nothing(errors));
+        return Ok(nothing(errors, unknown));
     };
     let stages = batch::stages(&entries, &objects, &around, policy, &ask).pop().unwrap_or_default();
     let judgement = &entry.judgement;
-    let sheet = Sheet { entry, stages, scaled: scaling::scaled(&judgement.job, policy) };
+    let sheet = Sheet { form: Form::Page, ..Sheet::of(entry, stages, policy) };
     let html = [
         parts::decision(&sheet),
         parts::memory(&sheet),
@@ -166,17 +133,23 @@ pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Ans
         parts::time(judgement),
         scaling::days_against_accelerators(&sheet.scaled, true),
     ];
-    let details = parts::doubts(judgement, Form::Setting) + &parts::inputs(judgement);
-    let (layouts, layouts_note) = layouts(&object, &settings, days, policy);
+    let details = parts::doubts(&sheet) + &parts::inputs(judgement);
+    let asked = Asked { object: &object, settings: &settings, days, judgement };
+    let layouts = layouts(&asked, policy);
+    let spoken = if layouts.leads {
+        format!("{}: {}", layouts.heading, layouts.note)
+    } else {
+        format!("{}: {}", judgement.verdict.name(), Form::Page.told(&judgement.message))
+    };
     Ok(Answer {
         errors,
+        unknown,
         element: report::values(&entries)?.pop().unwrap_or_default(),
-        spoken: format!("{}: {}", judgement.verdict.name(), judgement.message),
+        spoken,
         html: html.concat(),
         details,
-        advice: judgement.advice.iter().map(Change::of).collect(),
+        advice: advised(&asked),
         layouts,
-        layouts_note,
         annotations: settings.iter().map(|setting| setting.line() + "\n").collect(),
         manifest: serde_saphyr::to_string(&json!({
             "apiVersion": "weighbridge.dev/v1alpha1",
@@ -189,108 +162,17 @@ pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Ans
 }
 
 /// What a form without a training, or with a field that cannot be read, is answered.
-fn nothing(errors: Vec<Wrong>) -> Answer {
+fn nothing(errors: Vec<Wrong>, unknown: Vec<String>) -> Answer {
     let begin = "Write a model and a type of GPU to begin.".to_owned();
-    Answer {
-        html: format!("<p>{begin}</p>\n"),
-        spoken: errors.first().map_or(begin, |wrong| wrong.message.clone()),
-        errors,
-        details: String::new(),
-        element: Value::Null,
-        advice: Vec::new(),
-        layouts: Vec::new(),
-        layouts_note: String::new(),
-        annotations: String::new(),
-        manifest: String::new(),
-        command: String::new(),
-    }
-}
-
-fn fields(job: &TrainingJob) -> BTreeMap<&'static str, String> {
-    settings::written(job).iter().map(|setting| (setting.key(), setting.text().to_owned())).collect()
-}
-
-/// The layouts that fit. A number of days asks for the smallest cluster that is in time, else the stated number counts.
-fn layouts(object: &Value, settings: &[Setting], days: Option<f64>, policy: &Policy) -> (Vec<Value>, String) {
-    let stated = |key: &str| settings.iter().find(|setting| setting.key() == key).map(Setting::text);
-    if stated("gpu-type").is_none() || stated("model").or(stated("parameters")).is_none() {
-        return (Vec::new(), "Name a model and a type of GPU, and layouts that fit are listed here.".into());
-    }
-    let count = stated("accelerator-count").and_then(|count| count.parse().ok());
-    let question = plan::Question {
-        days,
-        accelerators: count.filter(|_| days.is_none()),
-        layouts: LAYOUTS,
-        ..plan::Question::default()
-    };
-    let planned = plan::plan(object, &Surroundings::default(), &policy.world(), &question);
-    match planned.map(|plans| plans.planned.into_iter().next()) {
-        Ok(Some(planned)) => {
-            let note = planned.reason.clone().map(|reason| sentence(&reason));
-            let note = note.or_else(|| {
-                planned.stated_needs.map(|needs| {
-                    format!(
-                        "No layout with the written fields is sure to fit: the leanest needs {needs}. These are other layouts."
-                    )
-                })
-            });
-            let note = note.or_else(|| {
-                let framework = planned.proposals.first().filter(|_| stated("framework").is_none())?.framework;
-                Some(format!(
-                    "The figures above are for the fields as written. The layouts choose what is open: the first is for {framework}."
-                ))
-            });
-            (planned.proposals.iter().map(layout).collect(), note.unwrap_or_default())
+    let names: Vec<_> = errors.iter().map(|wrong| wrong.key.replace('-', " ")).collect();
+    let spoken = match names.as_slice() {
+        [] => begin.clone(),
+        [one] => format!("Not updated: 1 field cannot be read: {one}."),
+        several => {
+            format!("Not updated: {} fields cannot be read: {}.", several.len(), several.join(", "))
         }
-        Ok(None) => (Vec::new(), String::new()),
-        Err(reason) => (Vec::new(), sentence(&reason)),
-    }
-}
-
-/// A reason as a sentence.
-fn sentence(reason: &str) -> String {
-    let mut letters = reason.chars();
-    let first = letters.next().map(|first| first.to_ascii_uppercase());
-    first.into_iter().chain(letters.filter(|letter| *letter != '`')).chain(['.']).collect()
-}
-
-fn layout(proposal: &Proposal) -> Value {
-    let Proposal { layout, judgement, .. } = proposal;
-    let (time, memory) = (judgement.time.as_ref(), judgement.memory.as_ref());
-    let taken: BTreeMap<_, _> =
-        fields(&proposal.job).into_iter().filter(|(key, _)| OF_A_LAYOUT.contains(key)).collect();
-    let cost = judgement.cost.as_ref();
-    json!({
-        "gpus": proposal.count.usable,
-        "words": words(layout, proposal.data),
-        "needs": memory.map(|memory| memory.peak_bytes.to_string()),
-        "days": time.and_then(|time| time.days).map(figures::days),
-        "cost": cost.map(|cost| format!("{} {}", figures::count(cost.total.as_f64()), cost.currency)),
-        "fields": taken,
-    })
-}
-
-/// The layout in words: `tensor 4 · pipeline 2 · data 96, distributed-optimizer, recompute none, micro-batch 1`.
-fn words(layout: &Layout, data: u64) -> String {
-    let degrees = [
-        ("tensor", u64::from(layout.tensor)),
-        ("pipeline", u64::from(layout.pipeline)),
-        ("context", u64::from(layout.context)),
-        ("expert", u64::from(layout.expert)),
-        ("data", data),
-    ];
-    let degrees: Vec<_> = degrees
-        .iter()
-        .filter(|(name, degree)| *degree > 1 || *name == "data")
-        .map(|(name, degree)| format!("{name} {degree}"))
-        .collect();
-    format!(
-        "{}, {}, recompute {}, micro-batch {}",
-        degrees.join(" · "),
-        layout.sharding.word(),
-        layout.recompute.word(),
-        layout.micro_batch
-    )
+    };
+    Answer { html: format!("<p>{begin}</p>\n"), spoken, errors, unknown, ..Answer::default() }
 }
 
 /// `weighbridge check --set model=llama-3-8b …`, as a shell takes it.
@@ -335,25 +217,91 @@ mod tests {
         ("sequence-length", "4096"),
     ];
 
+    /// The answer after a choice was taken over.
+    fn after(fields: &[(&str, &str)], choice: &Choice, days: &str) -> Answer {
+        let mut all: BTreeMap<&str, &str> = fields.iter().copied().collect();
+        all.extend(choice.fields.iter().map(|(key, text)| (*key, text.as_str())));
+        of(&all.into_iter().collect::<Vec<_>>(), days)
+    }
+
+    /// The fields of the worked case with these keys.
+    fn only(keys: &[&str]) -> Vec<(&'static str, &'static str)> {
+        LARGE.iter().filter(|(key, _)| keys.contains(key)).copied().collect()
+    }
+
     #[test]
-    fn what_is_advised_and_proposed_fits_when_it_is_taken_over() {
-        let answer = of(LARGE, "");
-        assert_eq!(answer.element["verdict"], "OutOfMemory", "{}", answer.spoken);
-        assert!(!answer.advice.is_empty() && !answer.layouts.is_empty(), "{answer:?}");
-        let taken = |fields: &BTreeMap<String, String>| {
-            let mut all: BTreeMap<String, String> =
-                LARGE.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
-            all.extend(fields.clone());
-            super::answer(&Question { fields: all, days: String::new() }, &Policy::default()).unwrap()
-        };
-        for change in &answer.advice {
-            let fields = change.fields.iter().map(|(key, text)| ((*key).to_owned(), text.clone())).collect();
-            assert_eq!(taken(&fields).element["verdict"], "Fits", "{change:?}");
+    fn what_is_taken_over_has_the_figures_of_its_line() {
+        let small = [("model", "llama-3-8b"), ("gpu-type", "H100"), ("accelerator-count", "16")];
+        let other = [("data-parallel", "3"), ("recompute-layers", "2"), ("target-days", "400")];
+        let with_other = [only(&["model", "tokens", "gpu-type"]), other.to_vec()].concat();
+        for (fields, days, advised) in [
+            (LARGE.to_vec(), "", true),
+            (only(&["model", "tokens", "gpu-type"]), "90", false),
+            (with_other, "90", false),
+            ([small.as_slice(), &[("method", "lora")]].concat(), "", false),
+            (small.to_vec(), "", true),
+        ] {
+            let answer = of(&fields, days);
+            assert_eq!(advised, !answer.advice.is_empty(), "{fields:?}: {}", answer.spoken);
+            assert!(!answer.layouts.choices.is_empty(), "{fields:?}: {}", answer.layouts.note);
+            for choice in answer.advice.iter().chain(&answer.layouts.choices) {
+                let after = after(&fields, choice, days);
+                assert_eq!(after.element["verdict"], "Fits", "{fields:?} {choice:?}: {}", after.spoken);
+                let needs = format!("needs {} per GPU", choice.needs);
+                assert!(after.spoken.contains(&needs), "{fields:?} {choice:?}: {}", after.spoken);
+                assert!(!after.layouts.leads, "{fields:?} {choice:?}");
+            }
         }
-        for layout in &answer.layouts {
-            let fields = serde_json::from_value(layout["fields"].clone()).unwrap();
-            assert_eq!(taken(&fields).element["verdict"], "Fits", "{layout}");
+    }
+
+    #[test]
+    fn days_put_the_layouts_first_until_the_form_states_one() {
+        let fields = only(&["model", "tokens", "gpu-type"]);
+        let answer = of(&fields, "90 days");
+        let first = &answer.layouts.choices[0];
+        assert!(
+            answer.layouts.leads && answer.spoken.starts_with("Choose a layout: 90 days need "),
+            "{answer:?}"
+        );
+        let gpus: u64 = first.gpus.parse().unwrap();
+        assert!((500..1500).contains(&gpus), "{gpus}");
+        assert!(!of(&fields, "").layouts.leads);
+        // A cluster on which it fits, but not in time, is no answer either.
+        let late = [
+            ("accelerator-count", "64"),
+            ("pipeline-parallel", "8"),
+            ("tensor-parallel", "8"),
+            ("sharding", "distributed-optimizer"),
+            ("recompute", "full"),
+        ];
+        let settled: Vec<_> = LARGE
+            .iter()
+            .filter(|(key, _)| late.iter().all(|(other, _)| other != key))
+            .copied()
+            .chain(late)
+            .collect();
+        let late = of(&settled, "90");
+        assert_eq!(late.element["verdict"], "Fits", "{}", late.spoken);
+        assert!(late.layouts.leads, "{}", late.spoken);
+    }
+
+    #[test]
+    fn the_page_names_its_own_fields() {
+        for (fields, part) in [
+            (vec![("model", "llama-3-8b")], "add “gpu type”"),
+            (vec![("model", "llama-9-9b"), ("gpu-type", "H100")], "“parameters”"),
+            (vec![("model", "llama-3-8b"), ("gpu-type", "H100"), ("accelerator-count", "8")], "method: "),
+        ] {
+            let answer = of(&fields, "");
+            let page = [&answer.spoken, &answer.html, &answer.details, &answer.layouts.note]
+                .map(String::as_str)
+                .concat();
+            assert!(page.contains(part), "{fields:?}: {page}");
+            for foreign in ["weighbridge.dev/", "--set", "`weighbridge", "command"] {
+                assert!(!page.contains(foreign), "{fields:?}: {foreign}: {page}");
+            }
         }
+        assert!(of(&[], "").spoken.contains("Write a model"));
     }
 
     #[test]
@@ -375,19 +323,17 @@ mod tests {
 
     #[test]
     fn a_field_that_cannot_be_read_is_named_and_the_rest_waits() {
-        let answer = of(&[("model", "llama-3-8b"), ("tensor-parallel", "two"), ("tp", "2")], "-3");
+        let answer = of(&[("model", "llama-3-8b"), ("tensor-parallel", "two")], "-3");
         let keys: Vec<_> = answer.errors.iter().map(|wrong| wrong.key.as_str()).collect();
-        assert_eq!(keys, ["tensor-parallel", "tp", "days"]);
+        assert_eq!(keys, ["tensor-parallel", "days"]);
         assert_eq!(answer.element, Value::Null);
+        assert_eq!(answer.spoken, "Not updated: 2 fields cannot be read: tensor parallel, days.");
     }
 
     #[test]
-    fn days_ask_for_the_smallest_cluster_in_time() {
-        let fields: Vec<_> =
-            LARGE.iter().filter(|(key, _)| ["model", "tokens", "gpu-type"].contains(key)).copied().collect();
-        let answer = of(&fields, "90 days");
-        let gpus = answer.layouts[0]["gpus"].as_u64().unwrap();
-        assert!((500..1500).contains(&gpus), "{gpus}");
-        assert!(of(&[], "").spoken.contains("Write a model"));
+    fn a_field_that_is_not_known_is_named_and_the_rest_is_answered() {
+        let answer = of(&[("modle", "llama-3-8b"), ("parameters", "8B"), ("gpu-type", "H100")], "");
+        assert_eq!(answer.unknown, ["Not used: the field modle is not known; did you mean model?"]);
+        assert!(answer.errors.is_empty() && answer.element["verdict"].is_string(), "{answer:?}");
     }
 }

@@ -7,7 +7,7 @@ use crate::job::grammar::Grammar;
 use crate::job::keys::{KEYS, Key};
 use crate::model::known;
 use crate::pages::markup::{joined, text};
-use crate::report;
+use crate::report::{self, label};
 
 /// The groups of the form, and the keys that stand in each. All other keys are behind "All other fields".
 const GROUPS: &[(&str, &[&str])] = &[
@@ -40,6 +40,25 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Time and cost", &["mfu", "price-per-gpu-hour"]),
 ];
 
+/// What the fields that are written take: a unit, if there is one, and an example. Others show what their grammar takes.
+const EXAMPLES: &[(&str, &str, &str)] = &[
+    ("model", "", "llama-3-8b"),
+    ("parameters", "", "8B"),
+    ("tokens", "", "2T"),
+    ("sequence-length", "tokens", "4096"),
+    ("global-batch-size", "sequences", "1024"),
+    ("micro-batch-size", "sequences", "1"),
+    ("gpu-type", "", "A100-80GB"),
+    ("accelerator-count", "GPUs", "1024"),
+    ("tensor-parallel", "GPUs", "8"),
+    ("pipeline-parallel", "stages", "4"),
+    ("context-parallel", "GPUs", "2"),
+    ("expert-parallel", "GPUs", "8"),
+    ("offload", "", "optimizer"),
+    ("mfu", "percent", "40"),
+    ("price-per-gpu-hour", "", "2.5 EUR"),
+];
+
 /// The whole page.
 pub(super) fn page(catalogue: &Catalogue, place: Place) -> String {
     let groups = joined(GROUPS.iter().map(|(name, keys)| {
@@ -65,9 +84,9 @@ pub(super) fn page(catalogue: &Catalogue, place: Place) -> String {
 }
 
 /// The target is a question for the layouts, and no field of the job.
-const DAYS: &str = "<div class=\"field\"><label for=\"days\">days, at most</label>\n<input id=\"days\" name=\"days\" \
+const DAYS: &str = "<div class=\"field\"><label for=\"days\">days, at most <span class=\"unit\">like 90</span></label>\n<input id=\"days\" name=\"days\" \
                     inputmode=\"decimal\" autocomplete=\"off\" aria-describedby=\"days-hint\">\n<p class=\"hint\" id=\"days-hint\">The \
-                    layouts below are then on the smallest cluster that ends in time.</p>\n<p class=\"wrong\" id=\"days-wrong\"></p></div>\n";
+                    layouts are then on the smallest cluster that ends in time.</p>\n<p class=\"wrong\" id=\"days-wrong\"></p></div>\n";
 
 fn field(key: &Key) -> String {
     let name = key.name;
@@ -92,12 +111,25 @@ fn field(key: &Key) -> String {
         }
     };
     format!(
-        "<div class=\"field\"><label for=\"{name}\">{}</label>\n{control}<p class=\"hint\" id=\"{name}-hint\">{} <em>{}</em></p>\n\
+        "<div class=\"field\"><label for=\"{name}\">{}{}</label>\n{control}<p class=\"hint\" id=\"{name}-hint\">{} <em>{}</em></p>\n\
          <p class=\"wrong\" id=\"{name}-wrong\"></p></div>\n",
-        text(&name.replace('-', " ")),
+        text(&label(key)),
+        text_of_unit(key),
         text(about.replace('`', "").split("\n\n").next().unwrap_or_default()),
         text(&key.grammar.takes()),
     )
+}
+
+/// ` tokens, like 4096`, beside the label of a field that is written.
+fn text_of_unit(key: &Key) -> String {
+    let known = EXAMPLES.iter().find(|(name, ..)| *name == key.name);
+    let shown = match (known, key.grammar) {
+        (_, Grammar::Word { .. } | Grammar::Boolean) => return String::new(),
+        (Some((_, "", example)), _) => format!("like {example}"),
+        (Some((_, unit, example)), _) => format!("{unit}, like {example}"),
+        (None, grammar) => grammar.takes(),
+    };
+    format!(" <span class=\"unit\">{}</span>", text(&shown))
 }
 
 fn choice(name: &str, words: &[&str]) -> String {
@@ -111,6 +143,7 @@ fn choice(name: &str, words: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::settings;
 
     #[test]
     fn every_field_is_on_the_page_once_with_a_label_and_an_explanation() {
@@ -123,6 +156,23 @@ mod tests {
         }
         for (_, keys) in GROUPS {
             assert!(keys.iter().all(|name| KEYS.iter().any(|key| key.name == *name)), "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_written_shows_an_example_that_can_be_read() {
+        for (name, _, example) in EXAMPLES {
+            assert!(settings::named(name, example).is_ok(), "{name}: {example}");
+        }
+        let page = page(Catalogue::builtin(), Place::ThisMachine);
+        assert!(page.contains("sequence length <span class=\"unit\">tokens, like 4096</span></label>"));
+        let written = GROUPS
+            .iter()
+            .flat_map(|(_, keys)| *keys)
+            .filter_map(|name| KEYS.iter().find(|key| key.name == *name));
+        let written = written.filter(|key| !matches!(key.grammar, Grammar::Word { .. } | Grammar::Boolean));
+        for key in written {
+            assert!(EXAMPLES.iter().any(|(name, ..)| *name == key.name), "{}", key.name);
         }
     }
 

@@ -12,6 +12,7 @@
 //! question must be JSON, which a browser sends to another origin only with permission. Nothing gives it.
 
 mod answer;
+mod choices;
 mod form;
 
 use std::sync::Arc;

@@ -85,6 +85,9 @@ impl Timeline<'_> {
     }
 
     fn root_gathered_first(&self) -> Instant {
+        if !self.sharded && !self.zero.divides_parameters {
+            return Instant { name: "root gathered", ..Instant::default() };
+        }
         let gathered = self.root.gathered * 2 + self.kind(0).group.gathered;
         Instant {
             name: "root gathered",
@@ -149,7 +152,10 @@ impl Timeline<'_> {
     }
 
     fn root_gathered(&self) -> Instant {
-        let reshards = self.sharded && self.plan.reshard_after_forward;
+        if !self.sharded {
+            return Instant { name: "root gathered for the backward pass", ..Instant::default() };
+        }
+        let reshards = self.plan.reshard_after_forward;
         Instant {
             name: "root gathered for the backward pass",
             gradients: self.accumulated,
@@ -179,8 +185,10 @@ impl Timeline<'_> {
     }
 
     fn layer_gathered(&self, i: u64) -> Instant {
-        let reshards = self.sharded && self.plan.reshard_after_forward;
-        let flat = if reshards { self.kind(i).group.gathered } else { Bytes::ZERO };
+        if !self.sharded {
+            return Instant { name: "layer gathered for the backward pass", ..Instant::default() };
+        }
+        let flat = if self.plan.reshard_after_forward { self.kind(i).group.gathered } else { Bytes::ZERO };
         Instant {
             name: "layer gathered for the backward pass",
             gradients: self.done(i + 1),
