@@ -46,6 +46,9 @@ use capacity::Capacity;
 pub use key::JudgementKey;
 use shown::Shown;
 
+/// The least probability that is told, and what the greatest lacks to one.
+const LEAST_PROBABILITY: f64 = 1e-9;
+
 /// Judges a workload, or a `TrainingEstimate`.
 pub fn judge(object: &Value, around: &Surroundings, world: &World<'_>, ask: &Ask) -> Judgement {
     judge_with(object, around, world, ask, Calibration::builtin())
@@ -287,7 +290,7 @@ impl Judge<'_> {
         }
         // A job that contradicts itself may not start, however well it fits.
         if let (Verdict::Fits, Some(first)) = (decision.verdict, judgement.contradictions.first()) {
-            judgement.message = format!("contradicts itself: {first}; else it {}", judgement.message);
+            judgement.message = format!("contradicts itself: {first}; otherwise it {}", judgement.message);
         }
         if self.ask.advice && !shown.hides(field::target::DAYS) {
             judgement.advice.extend(self.number(&judgement.job, estimate, device, capacity));
@@ -303,7 +306,8 @@ impl Judge<'_> {
         Judgement {
             verdict: decision.verdict,
             reason: decision.reason,
-            oom_probability: Some(decision.probability),
+            // An estimate is never certain.
+            oom_probability: Some(decision.probability.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY)),
             ..judgement
         }
     }

@@ -16,7 +16,7 @@ pub use resource::Resource;
 use crate::job::keys::{self, PREFIX};
 use crate::job::{AnyField, Cause, Follows, Input, InputError, TrainingJob, Understood};
 use crate::policy::HostMemory;
-use crate::units::{Bytes, Flops};
+use crate::units::{Bytes, Flops, gpus};
 
 /// The longest warning, in characters.
 pub const LONGEST_WARNING: usize = 120;
@@ -190,7 +190,7 @@ impl Judgement {
         };
         let asks = match accelerators {
             Some(1) => "asks for 1 GPU".to_owned(),
-            Some(count) => format!("asks for {count} GPUs"),
+            Some(count) => format!("asks for {}", gpus(count)),
             None => "asks for GPUs".to_owned(),
         };
         let message = match verdict {

@@ -16,6 +16,11 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 
 use serde::{Deserialize, Serialize};
 
+/// `1 GPU`, `8 GPUs`.
+pub fn gpus(number: u64) -> String {
+    if number == 1 { "1 GPU".to_owned() } else { format!("{number} GPUs") }
+}
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -28,7 +28,9 @@ fn a_list_is_filtered_by_text_or_by_another_spelling() -> Result<()> {
         assert!(text.lines().nth(1).is_some_and(|line| line.starts_with(first)), "{text}");
         assert!(text.lines().count() > lines, "{text}");
     }
-    assert_eq!(run(&["models", "no-such-model"])?.status.code(), Some(1));
+    let none = run(&["models", "no-such-model", "-o", "wide"])?;
+    assert_eq!(none.status.code(), Some(1));
+    assert!(String::from_utf8(none.stderr)?.contains("known models holds no-such-model"));
     Ok(())
 }
 
@@ -59,6 +61,29 @@ fn terms_keys_and_fields_are_explained() -> Result<()> {
     let unknown = run(&["explain", "tensor-paralel"])?;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8(unknown.stderr)?.contains("did you mean tensor-parallel?"));
+    let several = text(&["explain", "tokens", "epochs"])?;
+    assert!(several.contains("dataset.tokens") && several.contains("dataset.epochs"), "{several}");
+    Ok(())
+}
+
+#[test]
+fn both_names_of_the_program_have_all_commands_and_tell_an_error_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let plugin = folder.path().join("kubectl-weighbridge");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_weighbridge"), &plugin)?;
+    let output = Command::new(&plugin).args(["models", "llama-2"]).output()?;
+    assert!(output.status.success(), "{output:?}");
+    for program in [plugin.as_os_str(), env!("CARGO_BIN_EXE_weighbridge").as_ref()] {
+        for arguments in [&["top"][..], &["why", "job/a"], &["dashboard", "--port", "0"]] {
+            let output =
+                Command::new(program).args(arguments).env("KUBECONFIG", "/nowhere/config").output()?;
+            let error = String::from_utf8(output.stderr)?;
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+            assert_eq!(error.lines().count(), 1, "{arguments:?}: {error}");
+            assert_eq!(error.matches("/nowhere/config").count(), 1, "{arguments:?}: {error}");
+            assert!(error.contains("--kubeconfig FILE"), "{arguments:?}: {error}");
+        }
+    }
     Ok(())
 }
 

@@ -116,7 +116,7 @@ fn plan_and_check_give_one_answer() -> Result<()> {
     // Where nothing is sure to fit, the open fields are named.
     let planned = plan(&[path.as_str(), "--gpus", "1"])?;
     let text = String::from_utf8(planned.stdout)?;
-    assert!(!planned.status.success() && text.contains("no plan for 1 GPUs: no layout"), "{text}");
+    assert!(!planned.status.success() && text.contains("no plan for 1 GPU: no layout"), "{text}");
     Ok(())
 }
 
@@ -158,6 +158,30 @@ fn the_table_says_what_was_rounded() -> Result<()> {
 }
 
 #[test]
+fn a_model_without_layers_is_only_divided_by_data_and_the_plan_says_so() -> Result<()> {
+    let output = plan(&["--set", "parameters=70B", "--accelerator", "H100"])?;
+    let text = String::from_utf8(output.stdout)?;
+    assert!(text.contains("only data parallel layouts are tried: add --set layers=80"), "{text}");
+    let output = plan(&["--set", "model=llama-3-8b", "--gpus", "8", "--accelerator", "H100"])?;
+    let text = String::from_utf8(output.stdout)?;
+    assert!(!text.contains("only data parallel"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_narrow_terminal_keeps_the_interval_and_names_what_it_hides() -> Result<()> {
+    let output = Command::new(env!("CARGO_BIN_EXE_weighbridge"))
+        .args(["plan", JOB, "--days", "90", "-o", "wide"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("COLUMNS", "80")
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    assert!(text.lines().next().is_some_and(|heads| heads.contains("INTERVAL")), "{text}");
+    assert!(text.contains("columns hidden: GPU-HOURS, "), "{text}");
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_planned_says_why_and_fails() -> Result<()> {
     for (arguments, said) in [
         (&[JOB, "--days", "90", "--accelerator", "H999"][..], "unknown accelerator H999"),
@@ -175,7 +199,16 @@ fn what_cannot_be_planned_says_why_and_fails() -> Result<()> {
         ),
         (&["--set", "tokens=1T", "--days", "9", "--accelerator", "H100"], "the model's size is unknown"),
         (&["--set", "model=llama-2-7b", "--set", "tokens=lots", "--days", "9"], "is no count"),
-        (&[JOB, "--days", "1"], "the most that layout and batch can use"),
+        (&[JOB, "--days", "1"], "a larger global-batch-size can use more"),
+        (&["--set", "model=70B", "--accelerator", "H100"], "add --set parameters=70B"),
+        (&["--set", "model=llama-70b", "--accelerator", "H100"], "did you mean llama-2-70b or llama-3-70b?"),
+        (
+            &["--set", "model=llama-3-8b", "--gpus", "100", "--accelerator", "H100"],
+            "the nearest numbers that one uses are 96 and 104",
+        ),
+        (&["--set", "model=llama-3-8b", "--gpus", "1", "--accelerator", "H100"], "no plan for 1 GPU: "),
+        (&["--set", "model=llama-3-8b", "--gpus", "eight"], "write digits, like 8"),
+        (&["--set", "model=llama-3-8b", "--set", "accelerator-memory=80"], "is no amount of memory"),
         (&["--set", "model=llama-3.1-405b", "--gpus", "8", "--accelerator", "T4"], "no layout fits"),
     ] {
         let output = plan(arguments)?;

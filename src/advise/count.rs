@@ -73,6 +73,20 @@ impl Layout {
         Some(sizes.get(last).saturating_mul(self.replica))
     }
 
+    /// The usable numbers nearest to this one: the largest below it, and the smallest above it.
+    pub fn around(&self, number: u64) -> [Option<u64>; 2] {
+        let sizes = self.sizes();
+        let all = |index: u64| sizes.get(index).saturating_mul(self.replica);
+        let (mut low, mut high) = (0, sizes.len(self.most / self.replica));
+        let last = high;
+        while low < high {
+            let middle = u64::midpoint(low, high);
+            if all(middle) < number { low = middle + 1 } else { high = middle }
+        }
+        let above = (low..last.min(low.saturating_add(2))).map(all).find(|other| *other > number);
+        [low.checked_sub(1).map(all), above]
+    }
+
     /// Whether this number of accelerators is usable.
     pub fn can_use(&self, number: u64) -> bool {
         let replicas = number / self.replica;
@@ -200,6 +214,19 @@ mod tests {
         assert_eq!(found(&layout(None), 90.0, gpu_days), Some(expected));
         let expected = Found::Count(Count { least: 866, whole: 880, usable: 1024 });
         assert_eq!(found(&layout(Some(1024)), 90.0, gpu_days), Some(expected));
+    }
+
+    #[test]
+    fn the_numbers_around_another_are_usable() {
+        for (number, around) in [
+            (100, [Some(96), Some(112)]),
+            (96, [Some(80), Some(112)]),
+            (16, [None, Some(32)]),
+            (3, [None, Some(16)]),
+        ] {
+            assert_eq!(layout(None).around(number), around, "{number}");
+        }
+        assert_eq!(layout(Some(32)).around(600), [Some(512), None]);
     }
 
     #[test]

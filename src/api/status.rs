@@ -92,7 +92,7 @@ pub fn status(
         verdict: Some(judgement.verdict.name().to_owned()),
         reason: Some(judgement.reason.name().to_owned()),
         message: Some(cut(&judgement.message)).filter(|message| !message.is_empty()),
-        oom_probability_milli: judgement.oom_probability.map(|p| milli(p.clamp(0.0, 1.0))),
+        oom_probability_milli: judgement.oom_probability.map(|p| milli(p).clamp(1, 999)),
         evidence: judgement.evidence.map(|evidence| evidence.name().to_owned()),
         missing: keys::of_fields(&judgement.missing).into_iter().take(MAX_INPUTS).map(cut).collect(),
         warnings: warnings(judgement),

@@ -88,9 +88,10 @@ fn judgements(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask)
     let is_told = |judgement: &Judgement| judgement.verdict.trains() || judgement.cause.is_some();
     if let Some(kind) = policy.kinds.of(object) {
         let catalogue = &policy.catalogue;
-        return match is_told(&own) {
-            true => vec![shape::warned(own, kind, object, catalogue)],
-            false => shape::misplaced(kind, object, catalogue).into_iter().collect(),
+        return if is_told(&own) {
+            vec![shape::warned(own, kind, object, catalogue)]
+        } else {
+            shape::misplaced(kind, object, catalogue).into_iter().collect()
         };
     }
     if is_told(&own) {

@@ -23,6 +23,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::input::{self, Input};
+use super::number::whole;
 use super::output::{print, print_error, style};
 use crate::batch::settings::{self as set, Setting};
 use crate::batch::{self, Object};
@@ -32,7 +33,7 @@ use crate::judgement::{Judgement, Memory, Swing, Verdict};
 use crate::model::config;
 use crate::pages::{self, Sheet};
 use crate::policy::{Mode, Policy};
-use crate::report::{self, Detail, Entry, Forecast};
+use crate::report::{self, Detail, Entry, Forecast, Form};
 use crate::surroundings::{Keys, Surroundings};
 
 /// The arguments of `check`.
@@ -59,7 +60,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TYPE")]
     accelerator: Option<String>,
     /// The number of accelerators; short for --set accelerator-count=NUMBER
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<u32>(1, 10_000_000))]
     gpus: Option<u32>,
     /// A local file for a path in the containers, if the manifests do not hold it; repeatable
     #[arg(long, value_name = "CONTAINER-PATH=FILE", value_parser = given_file)]
@@ -119,6 +120,7 @@ fn given_file(text: &str) -> Result<(String, PathBuf), String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
     /// A table, and the explanation of its lines
+    #[value(alias = "wide")]
     Table,
     /// One array, an element for each training workload
     Json,
@@ -261,22 +263,23 @@ fn told_by_the_command_line(entry: &mut Entry, settings: &[Setting]) {
         judgement.inputs.iter_mut().filter(is_it).for_each(|input| input.source.clone_from(&option));
         // A longer key begins with a shorter one, so the end of the key is needed too.
         for end in [")", ":", ",", " "] {
-            lines(judgement, &format!("{written}{end}"), &format!("{option}{end}"));
+            let (from, to) = (format!("{written}{end}"), format!("{option}{end}"));
+            lines(judgement, |line| line.replace(&from, &to));
         }
     }
     if is_question {
-        lines(judgement, PREFIX, "--set ");
+        lines(judgement, |line| Form::Setting.told(line));
     }
 }
 
-/// Replaces a text in the lines of a judgement. What only repeats the list of missing fields stays, as the report leaves it out.
-fn lines(judgement: &mut Judgement, from: &str, to: &str) {
+/// Writes the lines of a judgement anew. What only repeats the list of missing fields stays, as the report leaves it out.
+fn lines(judgement: &mut Judgement, anew: impl Fn(&str) -> String) {
     let repeated: Vec<String> = judgement.swings.iter().map(Swing::warning).collect();
     let errors = judgement.errors.iter_mut().map(|error| &mut error.message);
     let own = judgement.warnings.iter_mut().chain(&mut judgement.contradictions);
     let all = own.chain(errors).chain([&mut judgement.message]);
     for line in all.filter(|line| !repeated.contains(line)) {
-        *line = line.replace(from, to);
+        *line = anew(line);
     }
 }
 

@@ -8,14 +8,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config, ResourceExt as _};
+use kube::config::KubeConfigOptions;
+use kube::{Api, Client, ResourceExt as _};
 
+use super::connection::of_kubeconfig;
 use crate::api::v1alpha1::TrainingEstimate;
 use crate::pages::estimates::Seen;
 
@@ -66,11 +67,7 @@ impl Viewer {
     /// The person of the kubeconfig.
     pub(super) async fn with(access: &Access) -> Result<Self> {
         let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
-        let config = match &access.kubeconfig {
-            Some(file) => Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await,
-            None => Config::from_kubeconfig(&options).await,
-        };
-        let config = config.context("no cluster is configured")?;
+        let config = of_kubeconfig(access.kubeconfig.as_deref(), &options).await?;
         let cluster = config.cluster_url.host().unwrap_or_default().to_owned();
         let namespace = config.default_namespace.clone();
         Ok(Self { client: Client::try_from(config)?, namespace, cluster })

@@ -17,11 +17,11 @@ use crate::report::{self, TERMS, Term};
 /// The arguments of `explain`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  weighbridge explain Tight\n  weighbridge explain needed\n  weighbridge explain \
+    after_help = "Examples:\n  weighbridge explain Tight\n  weighbridge explain needed FREE\n  weighbridge explain \
                         tensor-parallel\n  weighbridge explain batch.microBatchSize"
 )]
 pub(super) struct Arguments {
-    /// A verdict, a word of a report, the key of an annotation or a field of the spec
+    /// Verdicts, words of a report, keys of annotations or fields of the spec
     #[arg(value_name = "TERM")]
     term: Vec<String>,
 }
@@ -35,18 +35,35 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print("\nThe keys of annotations are terms too: weighbridge annotations lists them.\n")?;
         return Ok(ExitCode::SUCCESS);
     }
-    // A word may be a term and a key, like mfu.
-    let term = report::term(&word).map(|term| format!("{}: {}", term.name, term.meaning));
-    let meanings: Vec<String> = term.into_iter().chain(key(&word).map(of_key)).collect();
-    let text = if meanings.is_empty() { value(&word) } else { Some(meanings.join("\n\n")) };
-    let Some(text) = text else {
-        let nearest = nearest_key::nearest(&word).join(" or ");
-        let or = if nearest.is_empty() { ";".to_owned() } else { format!("; did you mean {nearest}?") };
-        print_error(&format!("weighbridge: {word} is not a known term{or} `weighbridge explain` lists all"))?;
-        return Ok(ExitCode::from(1));
-    };
-    print(&report::paragraphs(&text, style()))?;
-    Ok(ExitCode::SUCCESS)
+    // Several words are one term, like "worst rank", or one each.
+    let words = if meaning(&word).is_some() { vec![word] } else { arguments.term.clone() };
+    let (mut texts, mut status) = (Vec::new(), ExitCode::SUCCESS);
+    for word in &words {
+        if let Some(text) = meaning(word) {
+            texts.push(text);
+        } else {
+            print_error(&format!("weighbridge: {}", unknown(word)))?;
+            status = ExitCode::from(1);
+        }
+    }
+    print(&report::paragraphs(&texts.join("\n\n"), style()))?;
+    Ok(status)
+}
+
+/// What a word means. It may be a term and a key, like mfu.
+fn meaning(word: &str) -> Option<String> {
+    let term = report::term(word).map(|term| format!("{}: {}", term.name, term.meaning));
+    let meanings: Vec<String> = term.into_iter().chain(key(word).map(of_key)).collect();
+    if meanings.is_empty() { value(word) } else { Some(meanings.join("\n\n")) }
+}
+
+/// The line about a word that is not known.
+fn unknown(word: &str) -> String {
+    let terms = report::nearest_term(word).into_iter();
+    let keys = nearest_key::nearest(word);
+    let nearest = terms.chain(keys).take(2).collect::<Vec<_>>().join(" or ");
+    let or = if nearest.is_empty() { ";".to_owned() } else { format!("; did you mean {nearest}?") };
+    format!("{word} is not a known term{or} `weighbridge explain` lists all")
 }
 
 fn first_sentence(term: &Term) -> String {
@@ -77,6 +94,27 @@ fn of_key(key: &Key) -> String {
         let _ = write!(text, ": {description}");
     }
     let _ = write!(text, "\nField of the spec: {}", key.path());
-    let _ = write!(text, "\nValue: {}", key.grammar.takes());
+    let _ = write!(text, "\nValue: {}", key.takes());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_term_has_its_nearest_one() {
+        assert!(unknown("Tigth").contains("did you mean Tight?"), "{}", unknown("Tigth"));
+        assert!(unknown("tensor-paralel").contains("did you mean tensor-parallel?"));
+        assert_eq!(unknown("xyzzy"), "xyzzy is not a known term; `weighbridge explain` lists all");
+    }
+
+    #[test]
+    fn every_column_and_part_of_a_report_has_a_meaning() {
+        for word in
+            ["FREE", "LAYOUT", "Time", "fragmentation", "context and libraries", "denyAt", "tokens", "epochs"]
+        {
+            assert!(meaning(word).is_some(), "{word}");
+        }
+    }
 }

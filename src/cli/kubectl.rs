@@ -1,80 +1,67 @@
-//! The same program as a plugin of kubectl: started as `kubectl-weighbridge`, it answers `kubectl weighbridge …`.
+//! The jobs of a cluster on the terminal, and the same program as a plugin of kubectl: started as `kubectl-weighbridge`, it
+//! answers `kubectl weighbridge …`. Both names have all commands.
 //!
 //! | command | answer |
 //! | --- | --- |
-//! | `check` | that of `weighbridge check` |
 //! | `why KIND/NAME` | why a job of the cluster has its verdict: the message, the memory, what would fit, and every input |
 //! | `top` | the jobs of a namespace, or of all: those with the least room first |
-//! | `dashboard` | the same in a browser, with a page for each job |
 //!
-//! It reads `TrainingEstimates` with the permissions of its user, and writes nothing.
+//! They read `TrainingEstimates` with the permissions of their user, and write nothing.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::{Parser, Subcommand};
+use clap::Args;
 use kube::ResourceExt as _;
 
 use super::estimates::{Cluster, Viewer};
 use super::output::{print, style};
-use super::{check, dashboard, ended};
 use crate::api::v1alpha1::TrainingEstimate;
 use crate::pages::estimates;
 use crate::report;
 use crate::tls;
 use crate::units::Bytes;
 
-/// The name under which kubectl starts it.
-const NAME: &str = "kubectl-weighbridge";
+/// The name under which kubectl starts it, and how a person calls it then.
+const PLUGIN: (&str, &str) = ("kubectl-weighbridge", "kubectl weighbridge");
 
-#[derive(Debug, Parser)]
-#[command(name = "kubectl weighbridge", bin_name = "kubectl weighbridge", version, max_term_width = 110)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
+/// The arguments of `why`.
+#[derive(Args, Debug)]
+pub(super) struct Why {
+    /// The job, like pytorchjob/llama2-70b, or its estimate, like te/pytorchjob-llama2-70b
+    #[arg(value_name = "KIND/NAME")]
+    job: String,
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Judge manifests before they are applied
-    Check(Box<check::Arguments>),
-    /// Explain the verdict of a job of the cluster
-    Why {
-        /// The job, like pytorchjob/llama2-70b, or its estimate, like te/pytorchjob-llama2-70b
-        #[arg(value_name = "KIND/NAME")]
-        job: String,
-        #[command(flatten)]
-        cluster: Cluster,
-    },
-    /// List jobs by their free memory, the fullest first
-    Top {
-        /// All namespaces
-        #[arg(short = 'A', long)]
-        all_namespaces: bool,
-        #[command(flatten)]
-        cluster: Cluster,
-    },
-    /// Show the jobs in a browser, as far as you may read them
-    Dashboard(dashboard::Arguments),
+/// The arguments of `top`.
+#[derive(Args, Debug)]
+pub(super) struct Top {
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
-/// Whether the program was started as the plugin.
-pub(super) fn is_started_so(program: Option<&std::ffi::OsStr>) -> bool {
-    let stem = program.map(Path::new).and_then(Path::file_stem).and_then(|stem| stem.to_str());
-    stem == Some(NAME)
+/// The command with the name by which it was started.
+pub(super) fn named(command: clap::Command, program: Option<&OsStr>) -> clap::Command {
+    let stem = program.map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str);
+    let (started_as, called) = PLUGIN;
+    if stem == Some(started_as) { command.name(called).bin_name(called) } else { command }
 }
 
-/// Runs the plugin, and gives the exit status.
-pub(super) fn main() -> ExitCode {
-    ended(match Arguments::parse().command {
-        Command::Check(arguments) => check::run(&arguments),
-        Command::Why { job, cluster } => in_the_cluster(async { why(&job, &cluster).await }),
-        Command::Top { all_namespaces, cluster } => {
-            in_the_cluster(async { top(all_namespaces, &cluster).await })
-        }
-        Command::Dashboard(arguments) => dashboard::run(&arguments),
-    })
+/// Explains the verdict of a job.
+pub(super) fn why(arguments: &Why) -> anyhow::Result<ExitCode> {
+    in_the_cluster(async { told_why(&arguments.job, &arguments.cluster).await })
+}
+
+/// Lists the jobs.
+pub(super) fn top(arguments: &Top) -> anyhow::Result<ExitCode> {
+    in_the_cluster(async { table(arguments.all_namespaces, &arguments.cluster).await })
 }
 
 fn in_the_cluster(work: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<ExitCode> {
@@ -84,7 +71,7 @@ fn in_the_cluster(work: impl Future<Output = anyhow::Result<String>>) -> anyhow:
     Ok(ExitCode::SUCCESS)
 }
 
-async fn top(all: bool, cluster: &Cluster) -> anyhow::Result<String> {
+async fn table(all: bool, cluster: &Cluster) -> anyhow::Result<String> {
     let viewer = Viewer::of(cluster).await?;
     let mut estimates = if all { viewer.of_all().await? } else { viewer.of_the_namespace().await? };
     estimates::sort(&mut estimates);
@@ -135,7 +122,7 @@ fn line(estimate: &TrainingEstimate) -> Vec<String> {
         .collect()
 }
 
-async fn why(job: &str, cluster: &Cluster) -> anyhow::Result<String> {
+async fn told_why(job: &str, cluster: &Cluster) -> anyhow::Result<String> {
     let Some((kind, name)) = job.split_once('/') else {
         bail!("write KIND/NAME, like pytorchjob/llama2-70b");
     };
@@ -143,7 +130,7 @@ async fn why(job: &str, cluster: &Cluster) -> anyhow::Result<String> {
     match estimates.iter().find(|estimate| is_of(estimate, kind, name)) {
         Some(estimate) => Ok(story(estimate)),
         None => bail!(
-            "there is no estimate of {job}: if it was refused, it was not created; kubectl weighbridge check -f FILE explains it"
+            "there is no estimate of {job}: if it was refused, it was not created; weighbridge check -f FILE explains it"
         ),
     }
 }
@@ -244,16 +231,17 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_plugin_if_kubectl_starts_it() {
-        for (program, is) in [
-            ("kubectl-weighbridge", true),
-            ("/usr/local/bin/kubectl-weighbridge", true),
-            ("weighbridge", false),
-            ("kubectl", false),
+    fn it_has_the_name_by_which_it_is_started() {
+        for (program, name) in [
+            ("kubectl-weighbridge", "kubectl weighbridge"),
+            ("/usr/local/bin/kubectl-weighbridge", "kubectl weighbridge"),
+            ("weighbridge", "weighbridge"),
+            ("kubectl", "weighbridge"),
         ] {
-            assert_eq!(is_started_so(Some(std::ffi::OsStr::new(program))), is, "{program}");
+            let command = named(clap::Command::new("weighbridge"), Some(OsStr::new(program)));
+            assert_eq!(command.get_name(), name, "{program}");
         }
-        assert!(!is_started_so(None));
+        assert_eq!(named(clap::Command::new("weighbridge"), None).get_name(), "weighbridge");
     }
 
     #[test]

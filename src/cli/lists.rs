@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::output::{Format, print, style};
+use super::output::{Format, print, print_error, style};
 use crate::frameworks;
 use crate::hardware::Catalogue;
 use crate::job::Precision;
@@ -28,19 +28,25 @@ pub(super) struct Arguments {
     output: Format,
 }
 
-/// A list: its headings, and a line for each thing with the other spellings that find it.
+/// A list: what of, its headings, and a line for each thing.
 struct List {
+    /// The things, in the plural.
+    of: &'static str,
     headings: Vec<&'static str>,
     lines: Vec<Vec<String>>,
 }
 
 impl List {
     fn print(mut self, arguments: &Arguments, meant: Option<&str>) -> anyhow::Result<ExitCode> {
+        let all = self.lines.len();
         if let Some(filter) = &arguments.filter {
             let filter = filter.to_lowercase();
             let holds = |line: &Vec<String>| line.iter().any(|cell| cell.to_lowercase().contains(&filter));
             let is_meant = |line: &Vec<String>| meant.is_some() && line.first().map(String::as_str) == meant;
             self.lines.retain(|line| holds(line) || is_meant(line));
+        }
+        if let (true, Some(filter)) = (self.lines.is_empty(), &arguments.filter) {
+            print_error(&format!("weighbridge: none of the {all} {} holds {filter}", self.of))?;
         }
         let is_empty = self.lines.is_empty();
         print(&match arguments.output {
@@ -79,7 +85,8 @@ pub(super) fn models(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let headings =
         vec!["NAME", "PARAMETERS", "LAYERS", "HIDDEN", "HEADS", "KV-HEADS", "VOCABULARY", "EXPERTS"];
     let meant = arguments.filter.as_deref().and_then(known::find).map(|known| known.name.as_str());
-    List { headings, lines: known::all().iter().map(line).collect() }.print(arguments, meant)
+    List { of: "known models", headings, lines: known::all().iter().map(line).collect() }
+        .print(arguments, meant)
 }
 
 /// The accelerators of the catalogue.
@@ -102,12 +109,12 @@ pub(super) fn accelerators(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let headings = vec!["NAME", "VENDOR", "MEMORY", "USABLE", "BF16-TFLOPS", "USD-PER-HOUR", "AS-OF", "KEY"];
     let meant = arguments.filter.as_deref().and_then(|name| catalogue.find(name));
     let meant = meant.map(|accelerator| accelerator.name.as_str());
-    List { headings, lines: lines.collect() }.print(arguments, meant)
+    List { of: "known accelerators", headings, lines: lines.collect() }.print(arguments, meant)
 }
 
 /// The annotations.
 pub(super) fn annotations(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let own = KEYS.iter().map(|key| vec![key.name.to_owned(), key.path().to_owned(), key.grammar.takes()]);
+    let own = KEYS.iter().map(|key| vec![key.name.to_owned(), key.path().to_owned(), key.takes()]);
     let others = [
         ["training", "all", "one YAML block with the fields of TrainingEstimate.spec; a single key beats it"],
         ["override", "none", "a reason: where the policy allows it, a refusal becomes an audited warning"],
@@ -116,11 +123,11 @@ pub(super) fn annotations(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let filter = arguments.filter.as_deref().map(|filter| filter.strip_prefix(PREFIX).unwrap_or(filter));
     let arguments = Arguments { filter: filter.map(str::to_owned), output: arguments.output };
     let headings = vec!["KEY", "FIELD", "VALUE"];
-    List { headings, lines: own.chain(others).collect() }.print(&arguments, None)
+    List { of: "annotations", headings, lines: own.chain(others).collect() }.print(&arguments, None)
 }
 
 /// The frameworks whose launches are read.
 pub(super) fn frameworks(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let lines = frameworks::names().map(|name| vec![name.to_owned()]);
-    List { headings: vec!["NAME"], lines: lines.collect() }.print(arguments, None)
+    List { of: "frameworks", headings: vec!["NAME"], lines: lines.collect() }.print(arguments, None)
 }

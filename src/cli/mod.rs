@@ -19,6 +19,7 @@ mod lists;
 mod local_page;
 mod machine;
 mod manual;
+mod number;
 mod output;
 mod plan;
 mod report;
@@ -28,7 +29,7 @@ mod serve;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// The exit status of a command that failed as a whole.
 const FAILURE: u8 = 2;
@@ -53,6 +54,10 @@ enum Command {
     Calculator(calculator::Arguments),
     /// Show the jobs of a cluster in a browser, as far as you may read them
     Dashboard(dashboard::Arguments),
+    /// List the jobs of a cluster by their free memory, the fullest first
+    Top(kubectl::Top),
+    /// Explain the verdict of a job of a cluster
+    Why(kubectl::Why),
     /// Score measured runs: how close the estimates come, and what the gate would have done
     Score(score::Arguments),
     /// Learn the speed of a cluster's own runs, as entries of the policy
@@ -86,15 +91,16 @@ enum Command {
 
 /// Runs the command line, and gives the exit status.
 pub fn main() -> ExitCode {
-    if kubectl::is_started_so(std::env::args_os().next().as_deref()) {
-        return kubectl::main();
-    }
-    ended(match Arguments::parse().command {
+    let command = kubectl::named(Arguments::command(), std::env::args_os().next().as_deref());
+    let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    ended(match arguments.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Fix(arguments) => fix::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Calculator(arguments) => calculator::run(&arguments),
         Command::Dashboard(arguments) => dashboard::run(&arguments),
+        Command::Top(arguments) => kubectl::top(&arguments),
+        Command::Why(arguments) => kubectl::why(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Machine(arguments) => machine::run(&arguments),
         Command::Models(arguments) => lists::models(&arguments),

@@ -10,6 +10,7 @@ use crate::report::{self, Style};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// Tables
+    #[value(alias = "wide")]
     Table,
     /// JSON
     Json,

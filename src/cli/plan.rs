@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use super::number::whole;
 use super::output::{print, print_error, style};
 use super::{FAILURE, input};
 use crate::batch::settings::{self as set, Setting};
@@ -44,7 +45,7 @@ pub(super) struct Arguments {
     #[arg(long, value_parser = days, allow_negative_numbers = true)]
     days: Option<f64>,
     /// The number of accelerators, if it is fixed
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_parser = whole::<u64>(1, 10_000_000))]
     gpus: Option<u64>,
     /// The types of accelerators, like H200,B200; repeatable [default: the training's own]
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
@@ -53,7 +54,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     any_layout: bool,
     /// The number of layouts to show for each type
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=40))]
+    #[arg(long, default_value_t = 5, value_parser = whole::<u16>(1, 40))]
     layouts: u16,
     /// The policy's file, as `serve --config` takes it
     #[arg(long, visible_alias = "config", value_name = "FILE")]
@@ -66,6 +67,7 @@ pub(super) struct Arguments {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Output {
     /// A table, and what its numbers rest on
+    #[value(alias = "wide")]
     Table,
     /// One array, an element for each training and type of accelerator
     Json,

@@ -172,11 +172,15 @@ fn whole(text: &str, least: u64, most: u64) -> Option<u64> {
 
 /// The lengths that people write short: `4k` tokens are 4096, as in the names of models with long contexts.
 fn length(sets: Member, text: &str) -> Option<u64> {
+    let number = text.strip_suffix(['k', 'K'])?.trim_end();
+    is_length(sets).then(|| whole(number, 1, u64::from(u32::MAX))).flatten()?.checked_mul(1024)
+}
+
+/// Whether a field is a length in tokens, which people write short.
+pub(super) fn is_length(sets: Member) -> bool {
     let lengths =
         [field::batch::SEQUENCE_LENGTH, field::batch::TYPICAL_SEQUENCE_LENGTH, field::model::MAX_POSITIONS];
-    let number = text.strip_suffix(['k', 'K'])?.trim_end();
-    let is_length = lengths.iter().any(|length| sets == length.member());
-    is_length.then(|| whole(number, 1, u64::from(u32::MAX))).flatten()?.checked_mul(1024)
+    lengths.iter().any(|length| sets == length.member())
 }
 
 /// A count as people write it: `70B`, `2 T`, `1e12`.
@@ -228,9 +232,10 @@ fn layers(text: &str, most: u64) -> Option<Value> {
     (numbers.len() as u64 <= most).then(|| json!(numbers))
 }
 
-/// A quantity in the form of Kubernetes. The reader of the capacity checks whether it is plausible.
+/// A quantity in the form of Kubernetes. One below a MiB lacks its unit. The reader of the capacity checks whether it is
+/// plausible.
 fn quantity(text: &str) -> Option<&str> {
-    Bytes::parse_quantity(text).is_ok().then_some(text)
+    Bytes::parse_quantity(text).is_ok_and(|bytes| bytes >= Bytes::from_mib(1)).then_some(text)
 }
 
 fn offload(text: &str) -> Option<Vec<(AnyField, Value)>> {

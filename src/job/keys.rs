@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use crate::job::field;
-use crate::job::grammar::Grammar;
+use crate::job::grammar::{self, Grammar};
 use crate::job::handle::{AnyField, Field, Group, Member};
 
 /// The prefix of all keys.
@@ -32,6 +32,12 @@ impl Key {
             Member::Field(field) => field.path(),
             Member::Group(group) => group.path(),
         }
+    }
+
+    /// What its value is, in words. A length may be written short.
+    pub fn takes(&self) -> String {
+        let short = if grammar::is_length(self.sets) { ", or like 4k for 4096" } else { "" };
+        self.grammar.takes() + short
     }
 }
 

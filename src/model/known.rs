@@ -96,10 +96,50 @@ pub fn nearest(name: &str) -> Vec<&'static str> {
     }
     let mut nearest: Vec<_> = nearest.into_iter().map(|(position, distance)| (distance, position)).collect();
     nearest.sort_unstable();
-    if nearest.is_empty() {
-        return of_family(&form);
+    let misspelt = nearest.iter().filter_map(|(_, at)| Some(TABLE.models.get(*at)?.name.as_str()));
+    let size = size(name);
+    let (same, others): (Vec<_>, Vec<_>) = misspelt.partition(|name| has_size(name, size));
+    let mut meant: Vec<&str> = Vec::new();
+    for name in same.into_iter().chain(of_family_and_size(&form, size)).chain(others) {
+        if !meant.contains(&name) {
+            meant.push(name);
+        }
     }
-    nearest.iter().take(2).filter_map(|(_, at)| Some(TABLE.models.get(*at)?.name.as_str())).collect()
+    meant.truncate(2);
+    if meant.is_empty() { of_family(&form) } else { meant }
+}
+
+/// The size in a name, as it is written: `70B` of `org/llama-70B-hf`.
+pub fn size(name: &str) -> Option<&str> {
+    let of_word = |word: &str| {
+        let end = word.strip_suffix(['b', 'B'])?;
+        let begin = end.rfind(|c: char| !c.is_ascii_digit() && c != '.').map_or(0, |at| at + 1);
+        let is_number = end.get(begin..)?.parse::<f64>().is_ok_and(|size| size > 0.0);
+        is_number.then_some(word.len() - begin)
+    };
+    let mut words = name.split(['-', '_', ' ', ':', '/']).rev();
+    let (word, length) = words.find_map(|word| Some((word, of_word(word)?)))?;
+    word.get(word.len() - length..)
+}
+
+/// The models of a name's family that have its size, like llama-2-70b for llama-70b. The shortest names come first.
+fn of_family_and_size(form: &str, size: Option<&str>) -> Vec<&'static str> {
+    /// Fewer letters are no family.
+    const LEAST: usize = 4;
+    let letters = form.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    if letters.len() < LEAST || size.is_none() {
+        return Vec::new();
+    }
+    let names = TABLE.models.iter().map(|model| model.name.as_str());
+    let mut models: Vec<&str> =
+        names.filter(|name| has_size(name, size) && names::plain(name).starts_with(letters)).collect();
+    models.sort_by_key(|name| name.len());
+    models
+}
+
+/// Whether a model has the size that another name has.
+fn has_size(model: &str, wanted: Option<&str>) -> bool {
+    matches!((size(model), wanted), (Some(size), Some(wanted)) if size.eq_ignore_ascii_case(wanted))
 }
 
 /// Up to two models whose names begin so: a family without its size, like `llama3`.
@@ -401,6 +441,16 @@ mod tests {
         for unknown in ["", "acme/frontier-x", "my-model-7b", "electra-large-uncased"] {
             assert_eq!(nearest(unknown), Vec::<&str>::new(), "{unknown}");
         }
+    }
+
+    #[test]
+    fn a_name_without_a_version_means_those_of_its_size() {
+        assert_eq!(nearest("llama-70b"), ["llama-2-70b", "llama-3-70b"]);
+        assert_eq!(nearest("qwen-72B-instruct").first().and_then(|name| size(name)), Some("72b"));
+        assert_eq!(
+            ["70B", "org/llama-70b-hf", "x", "b", "a-1.5B"].map(size),
+            [Some("70B"), Some("70b"), None, None, Some("1.5B")]
+        );
     }
 
     proptest::proptest! {

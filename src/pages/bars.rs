@@ -62,19 +62,12 @@ pub(super) type Part<'a> = (&'a str, Bytes);
 #[derive(Clone)]
 pub(super) struct Need<'a> {
     pub(super) peak: Bytes,
-    pub(super) lower: Bytes,
-    pub(super) upper: Bytes,
+    /// The ends of its interval that are figures.
+    pub(super) ends: Ends,
     pub(super) offered: Option<Bytes>,
     pub(super) parts: Vec<Part<'a>>,
     /// How its figures are written.
     pub(super) written: fn(Bytes) -> String,
-}
-
-impl Need<'_> {
-    /// The ends of its interval that are figures.
-    pub(super) fn ends(&self) -> Ends {
-        Ends::of(self.peak, self.lower, self.upper, self.offered)
-    }
 }
 
 fn parts(components: &[Component]) -> Vec<Part<'_>> {
@@ -85,8 +78,7 @@ impl<'a> From<&'a Memory> for Need<'a> {
     fn from(memory: &'a Memory) -> Self {
         Self {
             peak: memory.peak_bytes,
-            lower: memory.lower_bytes,
-            upper: memory.upper_bytes,
+            ends: Ends::of(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, memory.capacity_bytes),
             offered: memory.capacity_bytes,
             parts: parts(&memory.components),
             written: |bytes| bytes.to_string(),
@@ -98,8 +90,8 @@ impl<'a> From<&'a Resource> for Need<'a> {
     fn from(resource: &'a Resource) -> Self {
         Self {
             peak: resource.peak_bytes,
-            lower: resource.lower_bytes,
-            upper: resource.upper_bytes,
+            // Its message has both as figures.
+            ends: Ends { lower: Some(resource.lower_bytes), upper: Some(resource.upper_bytes) },
             offered: resource.limit_bytes,
             parts: parts(&resource.components),
             written: Bytes::amount,
@@ -113,7 +105,7 @@ pub(super) fn scale_of<'a>(needs: impl Iterator<Item = Need<'a>>) -> Scale {
         let peak = need.peak.as_gib();
         let offered = need.offered.map_or(0.0, Bytes::as_gib);
         let far = peak.max(offered) * FARTHEST;
-        [peak, offered, need.ends().upper.map_or(far, Bytes::as_gib).min(far)]
+        [peak, offered, need.ends.upper.map_or(far, Bytes::as_gib).min(far)]
     }))
 }
 
@@ -122,7 +114,7 @@ pub(super) fn need(need: &Need<'_>, scale: Scale, each: &str, offers: &str) -> S
     let written = need.written;
     let offered = need.offered.map(|bytes| (bytes, format!("{offers} {}", written(bytes))));
     let offers = offered.as_ref().map(|(_, label)| format!(", {label}")).unwrap_or_default();
-    let ends = need.ends();
+    let ends = need.ends;
     let within = match ends {
         Ends { lower: Some(lower), upper: Some(upper) } => {
             format!("between {} and {}", written(lower), written(upper))

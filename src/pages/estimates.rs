@@ -17,6 +17,7 @@ use crate::api::v1alpha1::{
 use crate::judgement::Verdict;
 use crate::report::figures;
 use crate::units::Bytes;
+use crate::verdict::Ends;
 
 /// The style of the pages.
 pub const STYLE: &str = include_str!("style.css");
@@ -346,8 +347,12 @@ fn bytes(bytes: i64) -> Bytes {
 fn need_of(memory: &MemoryStatus) -> Need<'_> {
     Need {
         peak: bytes(memory.peak_bytes),
-        lower: bytes(memory.lower_bytes),
-        upper: bytes(memory.upper_bytes),
+        ends: Ends::of(
+            bytes(memory.peak_bytes),
+            bytes(memory.lower_bytes),
+            bytes(memory.upper_bytes),
+            memory.capacity_bytes.map(bytes),
+        ),
         offered: memory.capacity_bytes.map(bytes),
         parts: parts_of(&memory.components),
         written: |bytes| bytes.to_string(),
@@ -357,8 +362,7 @@ fn need_of(memory: &MemoryStatus) -> Need<'_> {
 fn need_of_resource(resource: &ResourceStatus) -> Need<'_> {
     Need {
         peak: bytes(resource.peak_bytes),
-        lower: bytes(resource.lower_bytes),
-        upper: bytes(resource.upper_bytes),
+        ends: Ends { lower: Some(bytes(resource.lower_bytes)), upper: Some(bytes(resource.upper_bytes)) },
         offered: resource.limit_bytes.map(bytes),
         parts: parts_of(&resource.components),
         written: Bytes::amount,

@@ -85,7 +85,7 @@ fn bound(memory: &Memory) -> Option<String> {
 
 /// The interval, which few jobs leave.
 fn interval(need: &bars::Need<'_>) -> String {
-    match need.ends() {
+    match need.ends {
         Ends { lower: Some(lower), upper: Some(upper) } => {
             format!("In nine of ten cases the need is between {lower} and {upper}.")
         }
@@ -220,13 +220,15 @@ pub(super) fn stages(sheet: &Sheet<'_>) -> String {
 }
 
 /// How long it takes, and what it costs.
-pub(super) fn time(judgement: &Judgement) -> String {
+pub(super) fn time(sheet: &Sheet<'_>) -> String {
+    let judgement = &sheet.entry.judgement;
     let Some(time) = &judgement.time else { return String::new() };
     let target = judgement.job.target.as_ref().and_then(|target| target.days);
     let mut content = bars::days(time, target.map(crate::units::Decimal::as_f64)).unwrap_or_default();
     let lasts = time.gpu_hours.is_some();
     let lines = [
         Some(sentences::time(time, judgement.summary.accelerators)),
+        sentences::no_amount(judgement).map(|line| sheet.form.told(&line)),
         judgement.goodput.as_ref().filter(|_| lasts).map(sentences::goodput),
         judgement.deadline.as_ref().map(|deadline| format!("Deadline: {}", deadline.message)),
         judgement.cost.as_ref().map(sentences::cost),

@@ -74,7 +74,7 @@ fn article(number: usize, sheet: &Sheet<'_>) -> String {
         parts::instants(judgement),
         parts::stages(sheet),
         parts::resources(sheet),
-        parts::time(judgement),
+        parts::time(sheet),
         scaling::days_against_accelerators(&sheet.scaled, false),
         parts::alternatives(judgement),
         parts::doubts(sheet),

@@ -14,7 +14,7 @@ use crate::judgement::Judgement;
 use crate::policy::Policy;
 use crate::report::figures;
 use crate::surroundings::Surroundings;
-use crate::units::span;
+use crate::units::{gpus, span};
 
 /// The numbers, as powers of two times the stated one.
 const POWERS: [i32; 5] = [-2, -1, 0, 1, 2];
@@ -69,7 +69,7 @@ pub(super) fn days_against_accelerators(scaled: &[Scaled], verdicts: bool) -> St
         format!(
             "<tr{}><th scope=\"row\">{}</th><td class=\"wide\">{}</td><td>{}</td><td>{}</td>{verdict}</tr>\n",
             if *stated { " class=\"total\"" } else { "" },
-            figures::gpus(u64::from(*number)),
+            gpus(u64::from(*number)),
             drawing.unwrap_or_default(),
             days.map_or_else(|| "?".to_owned(), span),
             text(&cost.or(hours).unwrap_or_default()),

@@ -25,10 +25,10 @@ use crate::judgement::{Judgement, Verdict};
 use crate::model::known;
 use crate::policy::World;
 use crate::surroundings::Surroundings;
-use crate::units::{Bytes, Decimal};
+use crate::units::{Bytes, Decimal, gpus};
 
 use layouts::freed;
-use search::{Candidate, Candidates, Search};
+use search::{Candidate, Candidates, MOST, Search};
 
 /// Layouts that are judged at most for one accelerator.
 const JUDGED: usize = 40;
@@ -63,6 +63,8 @@ pub struct Planned {
     pub stated_needs: Option<Bytes>,
     /// Why there is no layout, in one line.
     pub reason: Option<String>,
+    /// Whether no layout divides the model, because its layers are not known.
+    pub undivided: bool,
     /// The fewest accelerators on which it fits, if it does not fit on the asked number.
     pub fewest: Option<u64>,
     /// The judgement of the best layout. Without one, that of the job on this accelerator.
@@ -167,7 +169,21 @@ impl Planner<'_> {
         let judgement = best.unwrap_or_else(|| self.judged(&job));
         let fewest = reason.as_ref().and_then(|_| self.fewest(accelerator, &job));
         let accelerator = accelerator.name.clone();
-        Planned { accelerator, goal: self.goal, proposals, stated_needs, reason, fewest, judgement }
+        let undivided = judgement
+            .job
+            .model
+            .as_ref()
+            .is_some_and(|model| model.parameters.is_some() && model.layers.is_none());
+        Planned {
+            accelerator,
+            goal: self.goal,
+            proposals,
+            stated_needs,
+            reason,
+            undivided,
+            fewest,
+            judgement,
+        }
     }
 
     /// The fewest accelerators on which the job fits in any layout, if another number was asked for.
@@ -226,7 +242,7 @@ impl Planner<'_> {
     fn none(&self, searched: &Candidates, capacity: Bytes, job: &TrainingJob) -> NoLayout {
         let batch = job.batch.as_ref().and_then(|batch| batch.global_batch_size);
         match (self.goal, searched.too_slow, searched.leanest) {
-            (Goal::Days(_), Some(most), _) => NoLayout::TooSlow { most },
+            (Goal::Days(_), Some(most), _) => NoLayout::TooSlow { most, batch },
             (Goal::Days(_), None, Some((least, _))) if least <= capacity => {
                 let judgement = self.judged(job);
                 match judgement.time {
@@ -238,9 +254,9 @@ impl Planner<'_> {
                 NoLayout::Memory { least, layout, capacity }
             }
             (Goal::Accelerators(number), _, Some((least, _))) if least <= capacity => {
-                NoLayout::Number { number, batch }
+                NoLayout::Number { number, batch, near: searched.near }
             }
-            (Goal::Accelerators(number), _, None) => NoLayout::Number { number, batch },
+            (Goal::Accelerators(number), _, None) => NoLayout::Number { number, batch, near: searched.near },
             (_, _, Some((least, layout))) => NoLayout::Memory { least, layout, capacity },
             (_, _, None) => NoLayout::NoneApplies,
         }
@@ -303,14 +319,16 @@ enum NoLayout {
         if .least <= .capacity { ", too close to be sure" } else { "" }
     )]
     Memory { least: Bytes, layout: Layout, capacity: Bytes },
-    #[error("no layout is sure to fit: {} on {number} GPUs is {verdict}: {message}", .layout.words())]
+    #[error("no layout is sure to fit: {} on {} is {verdict}: {message}", .layout.words(), gpus(*.number))]
     Open { layout: Layout, number: u64, verdict: &'static str, message: String, least: Bytes },
-    #[error("even {most} accelerators, the most that layout and batch can use, take longer")]
-    TooSlow { most: u64 },
-    #[error("no layout that fits uses all of {number} accelerators{}", .batch.map_or_else(String::new, |batch| {
-        format!(": the global batch is {batch} sequences")
-    }))]
-    Number { number: u64, batch: Option<u32> },
+    #[error("{}", too_slow(*.most, *.batch))]
+    TooSlow { most: u64, batch: Option<u32> },
+    #[error(
+        "no layout that fits uses all of {number} accelerators{}{}",
+        .batch.map(|batch| format!(": the global batch is {batch} sequences")).unwrap_or_default(),
+        nearest(.near),
+    )]
+    Number { number: u64, batch: Option<u32>, near: [Option<u64>; 2] },
     #[error("no layout has the degrees that the job states")]
     NoneApplies,
     #[error("the number of tokens is unknown: add --set tokens=2T, or steps and batch")]
@@ -319,7 +337,11 @@ enum NoLayout {
     UnknownSpeed,
     #[error("the model's size is unknown: add --set model=llama-3-8b, or --set parameters=8B")]
     UnknownSize,
-    #[error("the model {name} is not known{} add --set parameters=8B, or its layers and hidden-size", meant(.name))]
+    #[error(
+        "the model {name} is not known{} add --set parameters={}, or its layers and hidden-size",
+        meant(.name),
+        known::size(.name).unwrap_or("8B"),
+    )]
     UnknownModel { name: String },
 }
 
@@ -328,6 +350,27 @@ impl NoLayout {
     fn unknown(job: &TrainingJob) -> Self {
         let name = job.model.as_ref().and_then(|model| model.name.clone());
         name.map_or(Self::UnknownSize, |name| Self::UnknownModel { name })
+    }
+}
+
+/// Why more accelerators do not help.
+fn too_slow(most: u64, batch: Option<u32>) -> String {
+    if most >= MOST {
+        return format!("even {most} accelerators, the most that are tried, take longer");
+    }
+    let of = batch.map(|batch| format!(" {batch}")).unwrap_or_default();
+    format!(
+        "even {most} accelerators, the most that the layouts and global-batch-size{of} can use, take longer: a larger \
+         global-batch-size can use more"
+    )
+}
+
+/// The numbers of accelerators beside the asked one that a layout uses.
+fn nearest(near: &[Option<u64>; 2]) -> String {
+    match near {
+        [Some(below), Some(above)] => format!("; the nearest numbers that one uses are {below} and {above}"),
+        [Some(one), None] | [None, Some(one)] => format!("; the nearest number that one uses is {one}"),
+        [None, None] => String::new(),
     }
 }
 

@@ -26,7 +26,7 @@ use super::complete::{completed, global_batch, is_finetuned, sequences_of_a_step
 use super::layouts::{Layout, layouts};
 
 /// More accelerators than any cluster has.
-const MOST: u64 = 131_072;
+pub(super) const MOST: u64 = 131_072;
 
 /// What is wanted of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,6 +72,8 @@ pub(super) struct Candidates {
     pub(super) leanest: Option<(Bytes, Layout)>,
     /// The most accelerators that any layout that fits can use, if all are too slow.
     pub(super) too_slow: Option<u64>,
+    /// If no layout uses the asked number of accelerators: the nearest numbers below and above on which one fits.
+    pub(super) near: [Option<u64>; 2],
     /// Whether no layout is sure to fit, on any number of accelerators.
     pub(super) is_close: bool,
 }
@@ -105,7 +107,8 @@ impl Search<'_> {
 
     /// Tries every layout. `None` if the model's size is unknown.
     pub(super) fn run(&self) -> Option<Candidates> {
-        let mut candidates = Candidates { found: Vec::new(), leanest: None, too_slow: None, is_close: true };
+        let mut candidates =
+            Candidates { found: Vec::new(), leanest: None, too_slow: None, near: [None; 2], is_close: true };
         let assumed = assume(self.job, self.device()).ok()?;
         let per_node = self.job.accelerator.as_ref().and_then(|a| a.per_node).map_or(8, u64::from);
         let most = match self.goal {
@@ -147,7 +150,7 @@ impl Search<'_> {
             Goal::Accelerators(number) if numbers.can_use(number) => {
                 Count { least: number, whole: number, usable: number }
             }
-            Goal::Accelerators(_) => return,
+            Goal::Accelerators(number) => return self.note_near(number, &prepared, candidates),
             Goal::Days(days) => match count::count(&numbers, days, |number| self.days(&prepared, number)) {
                 Some(Found::Count(count)) => count,
                 Some(Found::TooSlow(number)) => {
@@ -171,6 +174,17 @@ impl Search<'_> {
         let time = self.time(&job, &plan);
         let speed = time.map_or(0.0, |time| time.tokens_per_second_per_gpu * count.usable as f64);
         candidates.found.push(Candidate { layout, count, speed, job, plan, need });
+    }
+
+    /// Notes the numbers nearest to the asked one on which a layout fits.
+    fn note_near(&self, number: u64, prepared: &Prepared, candidates: &mut Candidates) {
+        let Some((_, plan)) = self.at(prepared, prepared.replica) else { return };
+        let numbers = count::Layout::of(&prepared.job, &plan);
+        let fits =
+            |number: &u64| self.at(prepared, *number).is_some_and(|(job, plan)| self.memory(&job, &plan).1);
+        let [below, above] = numbers.around(number).map(|number| number.filter(fits));
+        let [least, most] = candidates.near;
+        candidates.near = [least.max(below), most.into_iter().chain(above).min()];
     }
 
     fn prepared(&self, layout: Layout) -> Option<(Prepared, Plan)> {

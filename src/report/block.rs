@@ -28,6 +28,7 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     if let Some(time) = &judgement.time {
         block.line(2, &sentences::time(time, judgement.summary.accelerators));
     }
+    block.line(2, &sentences::no_amount(judgement).unwrap_or_default());
     let lasts = judgement.time.as_ref().is_some_and(|time| time.gpu_hours.is_some());
     if let Some(goodput) = judgement.goodput.as_ref().filter(|_| lasts) {
         block.line(2, &sentences::goodput(goodput));

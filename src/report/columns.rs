@@ -1,6 +1,6 @@
 //! Lines of cells, each column as wide as its widest cell.
 //!
-//! In a terminal that is too narrow for all columns, those that matter least are left out.
+//! In a terminal that is too narrow for all columns, those that matter least are left out, and a line names them.
 
 use std::fmt::Write as _;
 
@@ -57,11 +57,14 @@ pub(super) fn table<const COLUMNS: usize>(
         }
     };
     columns.hidden.iter().for_each(|heading| leave_out(heading, &mut rows));
-    let mut expendable = columns.expendable.iter();
+    let is_shown =
+        |heading: &&&str| !columns.hidden.contains(*heading) && columns.headings.contains(*heading);
+    let (mut expendable, mut left_out) = (columns.expendable.iter().filter(is_shown), Vec::new());
     while style.width.is_some_and(|width| wide(&rows) > width)
         && let Some(heading) = expendable.next()
     {
         leave_out(heading, &mut rows);
+        left_out.push(*heading);
     }
     align(&mut text, 0, &rows, |row, column, cell| {
         match row.checked_sub(1).and_then(|line| verdicts.get(line)) {
@@ -70,6 +73,10 @@ pub(super) fn table<const COLUMNS: usize>(
             Some(_) => cell.to_owned(),
         }
     });
+    if !left_out.is_empty() {
+        let line = format!("columns hidden: {}; a wider terminal shows them", left_out.join(", "));
+        text.push_str(&broken(&line, 0, 2, style.width));
+    }
     text
 }
 
@@ -163,7 +170,11 @@ mod tests {
         let narrow = |width| {
             let style = Style { width: Some(width), ..COLOURED };
             let text = table(&COLUMNS, [line("a-long-name", Verdict::Fits)], style);
-            ["NAME", "VERDICT", "DAYS"].map(|heading| text.contains(heading))
+            let (table, hidden) = text.split_once("columns hidden: ").unwrap_or((&text, ""));
+            let shown = ["NAME", "VERDICT", "DAYS"].map(|heading| table.contains(heading));
+            let named = ["NAME", "VERDICT", "DAYS"].map(|heading| !hidden.contains(heading));
+            assert_eq!(shown, named, "{text}");
+            shown
         };
         assert_eq!(narrow(26), [true, true, true]);
         assert_eq!(narrow(25), [true, true, false]);

@@ -8,11 +8,6 @@ pub(crate) fn memory(bytes: Bytes) -> String {
     format!("{:.1}Gi", bytes.as_gib())
 }
 
-/// `1 GPU`, `8 GPUs`.
-pub(crate) fn gpus(number: u64) -> String {
-    if number == 1 { "1 GPU".to_owned() } else { format!("{number} GPUs") }
-}
-
 /// `12.4`, `79`, `0.02`.
 pub(crate) fn days(days: f64) -> String {
     match days {
@@ -72,7 +67,6 @@ mod tests {
     #[test]
     fn figures_are_as_short_as_the_columns() {
         assert_eq!(memory(Bytes::from_gib(50.24)), "50.2Gi");
-        assert_eq!([1, 8].map(gpus), ["1 GPU", "8 GPUs"]);
         assert_eq!(
             [0.001, 0.02, 0.096, 12.43, 29.95, 79.4].map(days),
             ["<0.01", "0.02", "0.1", "12.4", "30", "79"]

@@ -32,7 +32,7 @@ pub use plan::{PlanEntry, plan_estimates, plan_table, plan_values};
 pub use printable::printable;
 pub use score::{score_json, score_table};
 pub use table::table;
-pub use terms::{TERMS, Term, term};
+pub use terms::{TERMS, Term, nearest_term, term};
 
 pub use crate::admission::forecast::Forecast;
 use crate::judgement::{Judgement, Verdict};

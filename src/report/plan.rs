@@ -10,6 +10,7 @@ use super::{Style, figures, width};
 use crate::advise::count::Count;
 use crate::judgement::Judgement;
 use crate::plan::{Goal, Layout, Planned, Proposal};
+use crate::units::{gpus, span};
 
 const COLUMNS: Columns<'_, 14> = Columns {
     headings: [
@@ -28,7 +29,8 @@ const COLUMNS: Columns<'_, 14> = Columns {
         "RECOMPUTE",
         "BATCH",
     ],
-    expendable: &["GPU-HOURS", "BATCH", "SHARDING", "INTERVAL", "MFU", "COST", "NAME"],
+    // What the days are worth, only their interval shows.
+    expendable: &["GPU-HOURS", "BATCH", "SHARDING", "MFU", "COST", "NAME"],
     hidden: &[],
 };
 
@@ -136,17 +138,24 @@ fn explained(planned: &Planned) -> Vec<String> {
         (Some(count), _, Goal::Fits) => {
             sentences.push(match count.usable {
                 1 => "1 GPU is enough for the training to fit".to_owned(),
-                number => format!("{number} GPUs are the fewest on which the training fits"),
+                number => format!("{} are the fewest on which the training fits", gpus(number)),
             });
         }
         (None, Some(reason), Goal::Days(days)) => {
-            sentences.push(format!("no plan for {} days: {reason}", figures::days(days)));
+            sentences.push(format!("no plan for {}: {reason}", span(days)));
         }
         (None, Some(reason), Goal::Accelerators(number)) => {
-            sentences.push(format!("no plan for {number} GPUs: {reason}"));
+            sentences.push(format!("no plan for {}: {reason}", gpus(number)));
         }
         (None, Some(reason), _) => sentences.push(format!("no plan: {reason}")),
         _ => {}
+    }
+    if planned.undivided {
+        sentences.push(
+            "the model's layers are not known, so only data parallel layouts are tried: add --set layers=80 and --set \
+             hidden-size=8192, or name the model"
+                .to_owned(),
+        );
     }
     if let Some(fewest) = planned.fewest {
         sentences
@@ -157,12 +166,12 @@ fn explained(planned: &Planned) -> Vec<String> {
 
 /// `90 days need 765 GPUs, 768 in whole replicas and whole nodes`.
 pub(crate) fn days_need(days: f64, count: Count) -> String {
-    format!("{} days need {}", figures::days(days), numbers(count))
+    format!("{} need {}", span(days), numbers(count))
 }
 
 /// The numbers of accelerators, from the least that is fast enough to the one that is proposed. Equal ones are one.
 fn numbers(count: Count) -> String {
-    let mut numbers = format!("{} GPUs", count.least);
+    let mut numbers = gpus(count.least);
     if count.whole > count.least {
         let _ = write!(numbers, ", {} in whole replicas and whole nodes", count.whole);
     }

@@ -1,9 +1,10 @@
 //! The sentences of a report about time, cost, evidence and words: the same on the terminal and on pages.
 
 use super::figures;
-use crate::job::{Understood, keys};
-use crate::judgement::{Cost, Evidence, Goodput, Memory, PriceSource, Room, Time};
-use crate::units::{span, span_within};
+use crate::job::keys::PREFIX;
+use crate::job::{Understood, field, keys};
+use crate::judgement::{Cost, Evidence, Goodput, Judgement, Memory, PriceSource, Room, Time};
+use crate::units::{gpus, span, span_within};
 
 /// The class of evidence, in words.
 pub(crate) fn evidence(evidence: Evidence) -> &'static str {
@@ -28,7 +29,7 @@ pub(crate) fn tools(memory: &Memory) -> String {
 /// How long the job takes, in one line.
 pub(crate) fn time(time: &Time, accelerators: Option<u64>) -> String {
     let days = time.days.map(|days| {
-        let on = accelerators.map(|count| format!(" on {}", figures::gpus(count))).unwrap_or_default();
+        let on = accelerators.map(|count| format!(" on {}", gpus(count))).unwrap_or_default();
         let span = match (time.days_low, time.days_high) {
             (Some(low), Some(high)) => span_within(low, days, high),
             _ => span(days),
@@ -50,6 +51,15 @@ pub(crate) fn time(time: &Time, accelerators: Option<u64>) -> String {
         time.mfu * 100.0
     ));
     format!("Time: {}", [days, hours, step, speed].into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+/// What a job lacks whose time is known by the step alone, though it says how often it passes its data.
+pub(crate) fn no_amount(judgement: &Judgement) -> Option<String> {
+    let time = judgement.time.as_ref().filter(|time| time.gpu_hours.is_none())?;
+    let epochs = judgement.job.dataset.as_ref()?.epochs.filter(|_| time.days.is_none())?;
+    let s = if epochs == 1 { "" } else { "s" };
+    let key = keys::of_field(field::dataset::TOKENS);
+    Some(format!("Days: the tokens of {epochs} epoch{s} are not known: add {PREFIX}{key} to see the days"))
 }
 
 /// The share of the time that is spent training, in one line.
@@ -134,6 +144,18 @@ mod tests {
             tools(&memory).starts_with("Tools: nvidia-smi would show 96.4 GiB; torch"),
             "{}",
             tools(&memory)
+        );
+    }
+
+    #[test]
+    fn epochs_alone_give_no_days_and_the_line_says_what_does() {
+        let mut judgement = entries().swap_remove(0).judgement;
+        assert_eq!(no_amount(&judgement), None);
+        judgement.job.dataset.get_or_insert_default().epochs = Some(3);
+        judgement.time = judgement.time.map(|time| Time { days: None, gpu_hours: None, ..time });
+        assert_eq!(
+            no_amount(&judgement).as_deref(),
+            Some("Days: the tokens of 3 epochs are not known: add weighbridge.dev/tokens to see the days")
         );
     }
 

@@ -65,6 +65,27 @@ pub const TERMS: &[Term] = &[
                   compared with what the accelerator offers.",
     },
     Term {
+        name: "parts",
+        also: &[
+            "weights",
+            "optimizer states",
+            "gradients",
+            "activations",
+            "layer working set",
+            "logits",
+            "communication buffers",
+            "workspaces",
+            "fragmentation",
+            "context and libraries",
+        ],
+        meaning: "What the needed memory is made of. Weights, optimizer states and gradients: those of the rank's share of the \
+                  model. Activations: what the forward pass keeps for the backward pass. Layer working set: the tensors of the \
+                  layer that runs. Logits: the output layer and the loss. Communication buffers: gathered and reduced copies. \
+                  Workspaces: scratch memory of libraries, like cuBLAS. Fragmentation: gaps between tensors that the allocator \
+                  cannot give back. Context and libraries: what the driver, the communicators and the loaded code hold outside \
+                  of PyTorch's allocator.",
+    },
+    Term {
         name: "allocated",
         also: &["max_memory_allocated"],
         meaning: "The live tensors at the fullest moment, as torch.cuda.max_memory_allocated counts them. It is a part of the \
@@ -97,6 +118,12 @@ pub const TERMS: &[Term] = &[
                   the policy keeps free. An \"80 GB\" H100 offers 79.1 GiB.",
     },
     Term {
+        name: "FREE",
+        also: &["free memory"],
+        meaning: "The share of the memory that the accelerator offers which the estimate leaves. A line with little left is \
+                  sensitive to what is not planned for.",
+    },
+    Term {
         name: "interval",
         also: &["lower", "upper", "nine of ten cases"],
         meaning: "The range that holds the need in nine of ten cases, like (15.0–40.0), by the open fields and the error of the \
@@ -115,6 +142,12 @@ pub const TERMS: &[Term] = &[
         also: &["probability", "oomprobability", "p"],
         meaning: "The probability that the job runs out of memory, from the open fields and from the measured error of the \
                   formulas. It is never 0 % or 100 %.",
+    },
+    Term {
+        name: "denyAt",
+        also: &["warnAt", "threshold"],
+        meaning: "Fields of the policy's file: the probability of running out from which a job is refused, 90 % unless it is set, \
+                  if its bound is above what the accelerator offers, and the one from which it gets a warning, 20 %.",
     },
     Term {
         name: "instant",
@@ -151,6 +184,18 @@ pub const TERMS: &[Term] = &[
                   A field that cannot grow is left out.",
     },
     Term {
+        name: "LAYOUT",
+        also: &["layouts", "tp", "pp", "cp", "ep", "dp"],
+        meaning: "How the work is divided: the degrees of tensor (tp), pipeline (pp), context (cp), expert (ep) and data parallel \
+                  (dp). Degrees of 1 are left out. The product of all but the expert degree is the number of accelerators.",
+    },
+    Term {
+        name: "Time",
+        also: &["days", "step time"],
+        meaning: "How long the training takes, with the interval that holds it in nine of ten cases, and the time of a step. It \
+                  includes failures and restarts. Days need an amount of training: tokens, or steps and the batch.",
+    },
+    Term {
         name: "MFU",
         also: &["utilization"],
         meaning: "Model FLOPs utilization: the share of the accelerator's peak rate that the model's own operations reach. \
@@ -163,7 +208,7 @@ pub const TERMS: &[Term] = &[
     },
     Term {
         name: "GPU-hours",
-        also: &["gpuhours", "days"],
+        also: &["gpuhours"],
         meaning: "The time of the training times the number of accelerators. It includes failures and restarts.",
     },
     Term {
@@ -300,6 +345,17 @@ pub const TERMS: &[Term] = &[
 pub fn term(name: &str) -> Option<&'static Term> {
     let is = |word: &&str| word.eq_ignore_ascii_case(name);
     TERMS.iter().find(|term| is(&term.name) || term.also.iter().any(&is))
+}
+
+/// The term whose name, or another word for it, a misspelt word may mean.
+pub fn nearest_term(name: &str) -> Option<&'static str> {
+    /// A name may have one misspelling for each of so many letters.
+    const LETTERS: usize = 4;
+    let name = name.to_lowercase();
+    let slips = (name.chars().count() / LETTERS).min(2);
+    let words = TERMS.iter().flat_map(|term| std::iter::once(&term.name).chain(term.also));
+    let compared = words.map(|word| (strsim::damerau_levenshtein(&name, &word.to_lowercase()), *word));
+    compared.filter(|(wrong, _)| *wrong <= slips).min_by_key(|(wrong, _)| *wrong).map(|(_, word)| word)
 }
 
 #[cfg(test)]

@@ -81,7 +81,16 @@ fn gate(gate: &Gate) -> Vec<String> {
 
 fn bin(bin: &Bin) -> Vec<String> {
     let range = format!("{:.2}–{:.2}", bin.from, bin.to);
-    vec![range, bin.runs.to_string(), percent(bin.predicted), percent(bin.ran_out)]
+    vec![range, bin.runs.to_string(), predicted(bin.predicted), percent(bin.ran_out)]
+}
+
+/// A predicted share. An estimate is never certain.
+fn predicted(share: f64) -> String {
+    match share {
+        share if share < 0.0005 => "<0.1%".to_owned(),
+        share if share >= 0.9995 => ">99.9%".to_owned(),
+        share => percent(share),
+    }
 }
 
 fn percent(share: f64) -> String {
@@ -105,5 +114,15 @@ fn align(text: &mut String, rows: &[Vec<String>]) {
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prediction_is_never_a_certainty() {
+        assert_eq!([0.0, 0.002, 0.5, 1.0].map(predicted), ["<0.1%", "0.2%", "50.0%", ">99.9%"]);
     }
 }

@@ -17,7 +17,7 @@ use crate::cluster::jobs::{fitting, hopeless};
 
 const DESK: Screen = Screen { width: 1280, height: 900, phone: false, dark: false };
 const NIGHT: Screen = Screen { dark: true, ..DESK };
-const PHONE: Screen = Screen { width: 390, height: 844, phone: true, dark: false };
+const PHONE: Screen = Screen { width: 375, height: 812, phone: true, dark: false };
 const TAB: u32 = 9;
 const ENTER: u32 = 13;
 
@@ -197,6 +197,45 @@ fn the_calculator_answers_by_keyboard_and_keeps_the_question_in_its_address() ->
 }
 
 #[test]
+fn the_calculator_puts_the_layouts_first_and_takes_one_over_whole() -> Result<()> {
+    let calculator = Calculator::start()?;
+    let mut browser = Browser::start()?;
+    browser.use_screen(DESK)?;
+    let question = "#model=llama-2-70b&tokens=2T&gpu-type=A800-80GB&days=90&modle=x";
+    browser.open(&format!("{}{question}", calculator.address))?;
+    browser.value(OVER)?;
+    browser.until("document.querySelector('#layouts h3').textContent === 'Choose a layout'")?;
+    answered(&mut browser)?;
+    let first =
+        "document.getElementById('answer').compareDocumentPosition(document.getElementById('layouts'))";
+    ensure!(browser.value(first)? == 2, "the layouts are not before the figures");
+    let notes = browser.value("document.getElementById('notes').textContent")?;
+    ensure!(notes.as_str().is_some_and(|notes| notes.contains("the field modle is not known")), "{notes}");
+    let cost =
+        browser.value("getComputedStyle(document.querySelector('#layouts [data-part=cost]')).display")?;
+    ensure!(cost == "none", "the column cost is empty and shown");
+    browser.picture("calculator-layouts.png")?;
+
+    browser.value("document.querySelector('#layouts button').click()")?;
+    browser.until("document.querySelector('#answer .verdict')?.textContent === 'Fits'")?;
+    browser.until("document.activeElement.id === 'answer'")?;
+    let top = browser.value("Math.abs(document.getElementById('answer').getBoundingClientRect().top)")?;
+    ensure!(top.as_f64().is_some_and(|top| top < 20.0), "the verdict is {top} pixels away");
+    let address = browser.value("location.href")?;
+    ensure!(address.as_str().is_some_and(|address| address.contains("sequence-length=4096")), "{address}");
+
+    // A field that cannot be read leaves the last answer, which says so.
+    browser.value("document.getElementById('tokens').select()")?;
+    browser.value("document.getElementById('tokens').focus()")?;
+    browser.write("many")?;
+    browser.until("document.getElementById('told').classList.contains('stale')")?;
+    let notes = browser.value("document.getElementById('notes').textContent")?;
+    let told = "Not updated: 1 field cannot be read: tokens.";
+    ensure!(notes.as_str().is_some_and(|notes| notes.contains(told)), "{notes}");
+    browser.picture("calculator-stale.png")
+}
+
+#[test]
 fn the_calculator_works_on_a_telephone_and_asks_no_other_address() -> Result<()> {
     let calculator = Calculator::start()?;
     let mut browser = Browser::start()?;
@@ -208,6 +247,14 @@ fn the_calculator_works_on_a_telephone_and_asks_no_other_address() -> Result<()>
     answered(&mut browser)?;
     is_readable(&mut browser)?;
     browser.picture("calculator-phone.png")?;
+    let cut = browser.value(
+        "[...document.querySelectorAll('#layouts button, #layouts td')].filter((e) => e.getBoundingClientRect().right > innerWidth).length",
+    )?;
+    ensure!(cut == 0, "{cut} cells and buttons of the layouts are cut");
+    let high = browser.value(
+        "Math.max(...[...document.querySelectorAll('#layouts tbody tr')].map((e) => e.offsetHeight))",
+    )?;
+    ensure!(high.as_f64().is_some_and(|high| high < 160.0), "a layout is {high} pixels high");
     // Every field is reached in order with the tabulator, and shows its explanation.
     browser.value("document.getElementById('model').focus()")?;
     browser.press("Tab", TAB)?;

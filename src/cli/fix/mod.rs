@@ -3,8 +3,8 @@
 //! Only the changed bytes change: comments, order and quotes stay ([`tree`], [`edit`]). A job counts as fixed only if `check`
 //! gives the advised verdict on the new text ([`job`]).
 //!
-//! One line for each job says what became of it. Exit status: 2 if anything cannot be read or written, else 1 if a job runs out
-//! of memory and was not fixed or a change is left to do by hand, else 0.
+//! One line for each job says what became of it. Exit status, as of `check`: 1 if a job runs out of memory and was not fixed,
+//! or a change is left to do by hand, else 2 if anything cannot be read, else 0.
 
 mod edit;
 mod job;
@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use clap::Args;
 use similar::TextDiff;
 
+use super::number;
 use super::output::{print, print_error};
 use super::{FAILURE, input};
 use crate::job::keys;
@@ -36,8 +37,8 @@ const NAMED: usize = 3;
 #[command(
     after_help = "The first advice of `check` that can be written is written: into the options of the command where they \
                   stand, and into the annotations. Comments, order and quotes stay. The new text is judged again before it \
-                  is written.\n\nExit status: 2 if anything cannot be read or written, else 1 if a job would still run out of \
-                  memory or a change is left to do by hand, else 0.\n\nExamples:\n  weighbridge fix job.yaml --diff\n  weighbridge fix job.yaml\n  weighbridge fix \
+                  is written.\n\nExit status, as of `check`: 1 if a job would still run out of memory or a change is left to do by \
+                  hand, else 2 if anything cannot be read, else 0.\n\nExamples:\n  weighbridge fix job.yaml --diff\n  weighbridge fix job.yaml\n  weighbridge fix \
                   job.yaml --advice 2\n  helm template mychart | weighbridge fix - > fixed.yaml"
 )]
 pub(super) struct Arguments {
@@ -48,7 +49,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     diff: bool,
     /// The number of the advice to write, from 1, in the order of `check`; it may change the training
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "NUMBER", value_parser = number::whole::<u16>(1, u64::from(u16::MAX)))]
     advice: Option<u16>,
     /// The policy's file, as `serve --config` takes it
     #[arg(long, visible_alias = "config", value_name = "FILE")]
@@ -62,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for path in &arguments.files {
         files.push((path, text_of(path)?));
     }
-    let mut status = 0;
+    let (mut status, mut remains) = (0, false);
     let choice = arguments.advice.map(usize::from);
     for (at, (path, original)) in files.iter().enumerate() {
         let name = path.display().to_string();
@@ -97,7 +98,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 }
                 Outcome::Fixed(fixed) => {
                     told(&name, &fixed)?;
-                    status = status.max(u8::from(!fixed.by_hand.is_empty()));
+                    remains |= !fixed.by_hand.is_empty();
                     text = fixed.text;
                 }
                 Outcome::Cannot(entry, why) => {
@@ -105,7 +106,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     for reason in why {
                         print_error(&format!("  {reason}"))?;
                     }
-                    status = status.max(1);
+                    remains = true;
                 }
             }
         }
@@ -114,7 +115,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         finish(arguments, path, original, &text)?;
     }
-    Ok(ExitCode::from(status))
+    Ok(ExitCode::from(if remains { 1 } else { status }))
 }
 
 /// The number of objects, if every document can be read.
@@ -128,6 +129,7 @@ fn text_of(path: &Path) -> anyhow::Result<String> {
     if path == Path::new("-") {
         return whole(std::io::stdin().lock()).context("standard input");
     }
+    anyhow::ensure!(path.exists(), "{place}: there is no such file");
     anyhow::ensure!(path.is_file(), "{place} is no file: fix takes files, and - for standard input");
     let file = fs::File::open(path).with_context(|| format!("{place} cannot be opened"))?;
     whole(file).with_context(|| format!("{place} cannot be read"))

@@ -110,11 +110,32 @@ fn first_line(error: &serde_saphyr::Error) -> String {
     let line = message.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
     // The parser's words for a missing list and a missing mapping.
+    let line = with_nearest(line.to_owned());
     line.replace(
         "expected sequence start",
         "a list is expected here: write [a, b], or each on a line behind a dash",
     )
     .replace("expected mapping start", "keys and values are expected here")
+}
+
+/// The line with the nearest field, where the parser lists all. Without one it lists them still.
+fn with_nearest(line: String) -> String {
+    /// A field may have one misspelling for each of so many letters.
+    const LETTERS: usize = 3;
+    let Some((place, (name, fields))) = line
+        .split_once("unknown field `")
+        .and_then(|(place, rest)| Some((place, rest.split_once("`, expected one of ")?)))
+    else {
+        return line;
+    };
+    let compared = fields.split(", ").map(|field| field.trim_matches('`'));
+    let compared = compared
+        .map(|field| (strsim::damerau_levenshtein(&name.to_lowercase(), &field.to_lowercase()), field));
+    let slips = name.chars().count() / LETTERS;
+    match compared.filter(|(wrong, _)| *wrong <= slips).min() {
+        Some((_, nearest)) => format!("{place}unknown field `{name}`; did you mean {nearest}?"),
+        None => line,
+    }
 }
 
 impl File {
@@ -249,6 +270,18 @@ mod tests {
 
     fn refused(body: &str) -> String {
         format!("{:#}", policy(body).unwrap_err())
+    }
+
+    #[test]
+    fn a_misspelt_field_has_its_nearest_one() {
+        for (body, nearest) in [
+            ("unkown: Deny\n", "unknown field `unkown`; did you mean unknown?"),
+            ("denyat: 0.9\n", "did you mean denyAt?"),
+            ("overrides: {group: []}\n", "did you mean groups?"),
+            ("zebra: 1\n", "expected one of apiVersion"),
+        ] {
+            assert!(refused(body).contains(nearest), "{body}: {}", refused(body));
+        }
     }
 
     #[test]

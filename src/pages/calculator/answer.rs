@@ -80,7 +80,7 @@ impl Read {
             match settings::named(key, text.trim()) {
                 Ok(setting) => read.settings.push(setting),
                 Err(message) => {
-                    read.errors.push(Wrong { key: key.clone(), message: Form::Page.told(&message) })
+                    read.errors.push(Wrong { key: key.clone(), message: Form::Page.told(&message) });
                 }
             }
         }
@@ -130,7 +130,7 @@ pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Ans
         parts::memory(&sheet),
         parts::instants(judgement),
         parts::stages(&sheet),
-        parts::time(judgement),
+        parts::time(&sheet),
         scaling::days_against_accelerators(&sheet.scaled, true),
     ];
     let details = parts::doubts(&sheet) + &parts::inputs(judgement);
