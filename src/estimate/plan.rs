@@ -54,6 +54,8 @@ pub struct Plan {
     pub sharding_degree: Option<u64>,
     /// Whether gathered parameters are freed after the forward pass.
     pub reshard_after_forward: bool,
+    /// Whether FSDP reduces gradients at the last microbatch of a step alone.
+    pub delays_reduction: bool,
     /// Samples per microbatch, `b`. A sample may have several sequences.
     pub micro_batch: u64,
     /// Tokens per sequence, `s`.
@@ -137,6 +139,8 @@ pub struct Plan {
     pub train_projection: bool,
     /// Whether every device holds the whole model before the ranks divide it.
     pub loads_whole: bool,
+    /// Bytes of each parameter while the whole model is on every device, if a program casts it there.
+    pub loaded_width: Option<f64>,
 }
 
 /// Another model of the job.
@@ -388,8 +392,7 @@ impl Plan {
     /// microbatch. Source: `Trainer.training_step` in Transformers enters `no_sync` with every strategy but DeepSpeed.
     pub fn accumulates_whole(&self) -> bool {
         let divided = super::states::divided(self.sharding).1;
-        let delayed =
-            matches!(self.sharding, Sharding::FSDP | Sharding::HSDP) && self.profile.fsdp.delays_reduction;
+        let delayed = matches!(self.sharding, Sharding::FSDP | Sharding::HSDP) && self.delays_reduction;
         self.micro_batches > 1 && (!divided || delayed)
     }
 

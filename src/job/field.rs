@@ -429,6 +429,8 @@ group! {
         sharding_degree: u32 where 1..=10_000_000,
         /// Whether FSDP frees the gathered parameters after the forward pass.
         reshard_after_forward: bool,
+        /// Whether FSDP reduces gradients at the last microbatch of a step alone, and they stay whole until then.
+        delayed_reduction: bool,
     }
 }
 
@@ -475,6 +477,8 @@ group! {
         sample_memory: String as quantity,
         /// Where the weights are while they are loaded.
         loading: Loading,
+        /// The format of weights that are whole on every device while they are loaded, if it is wider than the trained one.
+        loaded_precision: Precision,
         /// Whether a save gathers all weights in the memory of one process.
         full_state_dict: bool,
         /// Whether offloaded states are page-locked.

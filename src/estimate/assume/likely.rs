@@ -5,6 +5,7 @@ use super::given::Given;
 use super::{Device, Notes, batch, computation, dimensions, finetuning, roles, widths};
 use crate::estimate::objective::{Head, ObjectiveProfile};
 use crate::estimate::plan::Plan;
+use crate::estimate::states;
 use crate::frameworks::Profile;
 use crate::frameworks::profile;
 use crate::frameworks::profile::defaults::{SampleLengths, UsualLoss};
@@ -113,6 +114,7 @@ impl Chosen {
             reshard_after_forward: parallelism
                 .reshard_after_forward
                 .unwrap_or(pipeline == 1 || !matches!(profile.pipeline, Pipeline::PyTorch { .. })),
+            delays_reduction: parallelism.delayed_reduction.unwrap_or(profile.fsdp.delays_reduction),
             micro_batch: self.micro_batch,
             sequence,
             source,
@@ -161,6 +163,7 @@ impl Chosen {
             train_towers: finetuning::trains_towers(given),
             train_projection: given.finetuning.train_projection.unwrap_or(false),
             loads_whole: job.host.as_ref().and_then(|host| host.loading) == Some(Loading::EveryDevice),
+            loaded_width: job.host.as_ref().and_then(|host| host.loaded_precision).map(states::width),
         }
     }
 }

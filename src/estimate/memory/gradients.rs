@@ -99,6 +99,13 @@ mod tests {
         let whole = |sharding| plan("HuggingFace", sharding, 2).accumulates_whole();
         let told: Vec<bool> = ["None", "ZeRO1", "ZeRO2", "ZeRO3", "FSDP"].map(whole).into();
         assert_eq!(told, [true, true, false, false, true]);
+        let job: TrainingJob = serde_json::from_value(serde_json::json!({
+            "model": {"layers": 2, "hiddenSize": 512}, "framework": "HuggingFace",
+            "parallelism": {"data": 2, "sharding": "FSDP", "delayedReduction": false},
+            "batch": {"microBatchSize": 1, "globalBatchSize": 4, "sequenceLength": 64},
+        }))
+        .unwrap();
+        assert!(!assume(&job, Device { bf16: true }).unwrap().likely.accumulates_whole());
     }
 
     #[test]

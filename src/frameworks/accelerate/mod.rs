@@ -220,6 +220,9 @@ fn fsdp(settings: &Settings<'_>, claims: &mut Claims) {
         }
     }
     let version_2 = get("fsdp_version").and_then(|setting| setting.number()) == Some(2);
+    if version_2 {
+        second_version(claims);
+    }
     let offloads = get("fsdp_offload_params").or_else(|| get("fsdp_cpu_offload").filter(|_| version_2));
     if let Some((on, setting)) = offloads.and_then(|setting| Some((setting.truth()?, setting))) {
         hand_on(&setting, field::offload::PARAMETERS, on, claims);
@@ -245,6 +248,12 @@ fn fsdp(settings: &Settings<'_>, claims: &mut Claims) {
     {
         hand_on(&setting, field::RECOMPUTE, Recompute::Full, claims);
     }
+}
+
+/// FSDP's second version. Accelerate delays its reduction to the last microbatch since 1.11 (`Accelerator.no_sync`), and that of
+/// the first version always.
+pub(crate) fn second_version(claims: &mut Claims) {
+    claims.open(field::parallelism::DELAYED_REDUCTION, false);
 }
 
 /// The meaning of a strategy's name.

@@ -22,7 +22,7 @@ pub(in crate::frameworks) static LIST: List = List {
              liger_use_token_scaling chunked_cross_entropy_num_chunks tiled_mlp_num_shards \
              tiled_mlp_use_original_mlp cpu_offload_pin_memory qgalore_* expert_parallel_backend \
              expert_parallel_fallback_on_unsupported expert_parallel_num_nvl_bytes \
-             expert_parallel_num_rdma_bytes moe_dequant_chunk_size moe_bnb_fast fsdp_version \
+             expert_parallel_num_rdma_bytes moe_dequant_chunk_size moe_bnb_fast \
              fp8_enable_fsdp_float8_all_gather fsdp_final_state_dict_type fused_attn_kernel",
             "a setting of what another option turns on",
         ),

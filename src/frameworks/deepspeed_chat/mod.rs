@@ -5,7 +5,8 @@
 //! `dschat/utils/ds_utils.py`). It makes DeepSpeed's configuration from its own options: ZeRO 0, fp16, 16 samples of 512
 //! tokens, to which each is padded, no checkpointing. `--offload` moves optimizer states to the host, and under ZeRO 3 the
 //! parameters, too. `--lora_dim` puts adapters on all linear layers of the scope `--lora_module_name`; without
-//! `--only_optimize_lora` the embeddings are trained beside them.
+//! `--only_optimize_lora` the embeddings are trained beside them. If no module is in the scope, all weights are trained
+//! (`dschat/utils/module/lora.py`: a replaced layer freezes its own weight, and nothing else does).
 //!
 //! Step 1 is fine-tuning, step 2 a reward model or DPO. Step 3 is PPO: beside the actor it trains a critic, and holds a
 //! reference and a reward model (`dschat/rlhf/rlhf_engine.py`). Both frozen models are divided only where the actor or the
@@ -176,14 +177,43 @@ fn reinforcement(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
+const RANKS: &[&str] = &["lora_dim", "actor_lora_dim"];
+
+/// Where the layers of a family are, in the names of its modules.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("model.decoder.layers.", &["opt-", "opt_"]),
+    ("transformer.h.", &["gpt-j", "gpt2", "gpt-neo-", "bloom", "falcon"]),
+    ("gpt_neox.layers.", &["pythia", "neox", "dolly"]),
+    ("model.layers.", &["llama", "vicuna", "mistral", "qwen2"]),
+];
+
+/// Whether no module of the model is in the scope of the adapters: `decoder.layers.` for another family than OPT.
+fn misses_all(settings: &Settings<'_>) -> bool {
+    let scope = settings.text(&["lora_module_name", "actor_lora_module_name"]);
+    let scope = scope.unwrap_or_else(|| "decoder.layers.".to_owned());
+    let Some(model) = settings.text(&["model_name_or_path", "actor_model_name_or_path"]) else {
+        return false;
+    };
+    let model = model.to_lowercase();
+    let is_of = |names: &[&str]| names.iter().any(|name| model.contains(name));
+    let family = LAYERS.iter().find(|(_, names)| is_of(names));
+    // Another scope than a path of layers may be the name of a module.
+    family.is_some_and(|(path, _)| scope.ends_with('.') && !path.contains(scope.as_str()))
+}
+
 fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
-    match adapters::rank(settings, &["lora_dim", "actor_lora_dim"], claims) {
+    let all = settings.on(&["only_optimize_lora"]) != Some(true);
+    let asked = settings.get(RANKS).is_some_and(|rank| rank.number().is_some_and(|rank| rank > 0));
+    if asked && all && misses_all(settings) {
+        return claims.argument(field::finetuning::METHOD, Method::Full, "lora_module_name");
+    }
+    match adapters::rank(settings, RANKS, claims) {
         Rank::None => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
         Rank::Unknown => {}
         Rank::Of(rank) => {
             claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
             claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
-            if settings.on(&["only_optimize_lora"]) != Some(true) {
+            if all {
                 // As many parameters as adapters of this rank have: the embeddings.
                 claims.open_field(OpenField {
                     field: field::finetuning::RANK.erased(),

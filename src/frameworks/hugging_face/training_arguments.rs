@@ -326,6 +326,10 @@ pub(crate) fn own_sharding(settings: &Settings<'_>, claims: &mut Claims) {
 /// strategy (Transformers 4.57, `training_args.py`; Accelerate 1.11, `FullyShardedDataParallelPlugin`). The argument `--deepspeed` has its own reader; the key of
 /// a file is read here.
 pub(crate) fn shards(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
+    let version = settings.get(&["fsdp_version", "fsdp_config.fsdp_version", "fsdp_config.version"]);
+    if version.is_some_and(|version| version.number() == Some(2)) {
+        accelerate::second_version(claims);
+    }
     if let Some(setting) = settings.get(&["fsdp"]) {
         let words = match &setting.value {
             Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),

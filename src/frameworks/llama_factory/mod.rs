@@ -207,6 +207,14 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, claims: 
     }
     training_arguments::steps_at_once(settings, claims);
     training_arguments::loads_directly(SOURCE, claims);
+    let casts = settings.on(&["pure_bf16"]) != Some(true)
+        && claims.get(field::finetuning::METHOD).is_some_and(|method| method == Method::Full)
+        && claims
+            .get(field::parallelism::SHARDING)
+            .is_some_and(|sharding| matches!(sharding, Sharding::ZeRO1 | Sharding::ZeRO2));
+    if casts {
+        claims.assume(field::host::LOADED_PRECISION, Precision::FP32, SOURCE);
+    }
     let own = [
         field::RECOMPUTE.is(Recompute::Full),
         field::batch::SEQUENCE_LENGTH.is(2048),
