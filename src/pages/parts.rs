@@ -32,9 +32,8 @@ pub(super) fn decision(sheet: &Sheet<'_>) -> String {
     let judgement = &sheet.entry.judgement;
     let verdict = judgement.verdict;
     let gate = sheet.entry.gate.map(|gate| format!(" {}", gate.sentence())).unwrap_or_default();
-    let chance = judgement.oom_probability.map(|probability| {
-        format!("<p>It runs out with a probability of {}.{gate}</p>\n", figures::percent(probability))
-    });
+    let chance = sentences::chance(judgement);
+    let chance = chance.map(|chance| format!("<p>{}.{gate}</p>\n", capitalized(&chance)));
     let chance = chance.unwrap_or_else(|| {
         if gate.is_empty() { String::new() } else { format!("<p>{}</p>\n", gate.trim_start()) }
     });

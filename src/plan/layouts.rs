@@ -109,6 +109,13 @@ pub(super) fn freed(job: &TrainingJob) -> TrainingJob {
     job
 }
 
+/// The layers of a job whose framework has pipelines, if no number of equal stages divides them.
+pub(super) fn without_stages(job: &TrainingJob) -> Option<u32> {
+    let layers = job.model.as_ref()?.layers.filter(|layers| *layers > 1)?;
+    let is_divided = (2..=MOST_STAGES).any(|stages| u64::from(layers).is_multiple_of(stages));
+    (profile(job.framework).divides_model && !is_divided).then_some(layers)
+}
+
 /// The layouts of a job, the lightest recomputation and the smallest micro-batch of each division first.
 pub(super) fn layouts(job: &TrainingJob, plan: &Plan, per_node: u64, most: u64) -> Vec<Layout> {
     let stated = job.parallelism.clone().unwrap_or_default();
@@ -258,6 +265,15 @@ mod tests {
         for layout in layouts {
             assert!(8 % layout.tensor == 0 && 80 % layout.pipeline == 0, "{layout:?}");
             assert_eq!((layout.context, layout.expert), (1, 1));
+        }
+    }
+
+    #[test]
+    fn layers_without_a_divisor_have_no_equal_stages() {
+        for (layers, expected) in [(61, Some(61)), (80, None), (62, None), (1, None)] {
+            let mut job = llama_70b();
+            job.model.as_mut().unwrap().layers = Some(layers);
+            assert_eq!(without_stages(&job), expected, "{layers}");
         }
     }
 

@@ -65,6 +65,8 @@ pub struct Planned {
     pub reason: Option<String>,
     /// Whether no layout divides the model, because its layers are not known.
     pub undivided: bool,
+    /// The number of layers, if no number of equal stages divides them. Then no pipeline is tried.
+    pub without_stages: Option<u32>,
     /// The fewest accelerators on which it fits, if it does not fit on the asked number.
     pub fewest: Option<u64>,
     /// The judgement of the best layout. Without one, that of the job on this accelerator.
@@ -174,6 +176,7 @@ impl Planner<'_> {
             .model
             .as_ref()
             .is_some_and(|model| model.parameters.is_some() && model.layers.is_none());
+        let without_stages = layouts::without_stages(&judgement.job);
         Planned {
             accelerator,
             goal: self.goal,
@@ -181,6 +184,7 @@ impl Planner<'_> {
             stated_needs,
             reason,
             undivided,
+            without_stages,
             fewest,
             judgement,
         }

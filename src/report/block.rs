@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Entry, Form, Style, columns, figures, missing, printable, sentences, table, width};
+use super::{Entry, Form, Style, columns, missing, printable, sentences, table, width};
 use crate::judgement::{Advice, Component, Judgement, Memory, Resource, Verdict};
 use crate::units::{Bytes, span};
 
@@ -16,7 +16,7 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     block.line(2, &judgement.message);
     block.line(2, entry.gate.map(super::Forecast::sentence).unwrap_or_default());
     if let Some(memory) = &judgement.memory {
-        block.memory(memory, judgement.oom_probability);
+        block.memory(memory, judgement);
     }
     block.line(2, &sentences::room(&judgement.room).unwrap_or_default());
     for (name, resource) in judgement.resources() {
@@ -77,11 +77,8 @@ impl Block<'_> {
         let _ = writeln!(self.text, "{name} ({kind}{namespace}{place}): {verdict}");
     }
 
-    fn memory(&mut self, memory: &Memory, oom_probability: Option<f64>) {
-        let chance = oom_probability.map(|probability| {
-            format!("; it runs out with a probability of {}", figures::percent(probability))
-        });
-        let chance = chance.unwrap_or_default();
+    fn memory(&mut self, memory: &Memory, judgement: &Judgement) {
+        let chance = sentences::chance(judgement).map(|chance| format!("; {chance}")).unwrap_or_default();
         self.line(2, &format!("Peak: {}, on {}{chance}", memory.instant, memory.worst_rank));
         let needed = Component { name: "needed", bytes: memory.peak_bytes };
         let rows: Vec<_> = part_rows(&memory.components).chain([part_row(&needed)]).collect();

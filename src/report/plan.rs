@@ -157,6 +157,11 @@ fn explained(planned: &Planned) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if let Some(layers) = planned.without_stages {
+        sentences.push(format!(
+            "{layers} layers cannot be divided into equal stages, so no pipeline is tried: stages that differ may need less time"
+        ));
+    }
     if let Some(fewest) = planned.fewest {
         sentences
             .push(format!("{fewest} GPUs are the fewest on which the training fits: try --gpus {fewest}"));

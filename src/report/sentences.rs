@@ -5,6 +5,7 @@ use crate::job::keys::PREFIX;
 use crate::job::{Understood, field, keys};
 use crate::judgement::{Cost, Evidence, Goodput, Judgement, Memory, PriceSource, Room, Time};
 use crate::units::{gpus, span, span_within};
+use crate::verdict::Distribution;
 
 /// The class of evidence, in words.
 pub(crate) fn evidence(evidence: Evidence) -> &'static str {
@@ -13,6 +14,24 @@ pub(crate) fn evidence(evidence: Evidence) -> &'static str {
         Evidence::Derived => "derived from the framework's code, no two parties measured jobs of this mode",
         Evidence::Unchecked => "unchecked, so only arithmetic can refuse it",
     }
+}
+
+/// The chance of running out, in words. Where the open fields decide it, one reading does, and its share is no measured
+/// frequency ([`crate::verdict`]).
+pub(crate) fn chance(judgement: &Judgement) -> Option<String> {
+    let share = judgement.oom_probability?;
+    let is_near = |weight: f64| !judgement.missing.is_empty() && (share - weight).abs() < 0.005;
+    let [lean, _, heavy] = Distribution::WEIGHTS;
+    Some(if is_near(heavy) {
+        format!(
+            "it runs out only if all that is open is at its heaviest, counted as {}",
+            figures::percent(heavy)
+        )
+    } else if is_near(1.0 - lean) {
+        format!("it fits only if all that is open is at its leanest, counted as {}", figures::percent(lean))
+    } else {
+        format!("it runs out with a probability of {}", figures::percent(share))
+    })
 }
 
 /// What the tools of a running job would show, in one line. Only what differs from the need is explained.
@@ -130,6 +149,25 @@ mod tests {
     use super::*;
     use crate::report::tests::entries;
     use crate::units::Bytes;
+
+    #[test]
+    fn a_chance_that_rests_on_one_reading_says_so() {
+        let mut judgement = entries().swap_remove(0).judgement;
+        let missing = vec![field::RECOMPUTE.into()];
+        for (share, missing, expected) in [
+            (
+                0.15,
+                missing.clone(),
+                "it runs out only if all that is open is at its heaviest, counted as 15 %",
+            ),
+            (0.75, missing.clone(), "it fits only if all that is open is at its leanest, counted as 25 %"),
+            (0.75, Vec::new(), "it runs out with a probability of 75 %"),
+            (0.4, missing, "it runs out with a probability of 40 %"),
+        ] {
+            (judgement.oom_probability, judgement.missing) = (Some(share), missing);
+            assert_eq!(chance(&judgement).as_deref(), Some(expected));
+        }
+    }
 
     #[test]
     fn only_a_figure_that_differs_from_the_need_is_explained() {

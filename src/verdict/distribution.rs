@@ -44,9 +44,6 @@
 
 use crate::units::Bytes;
 
-/// The shares of the leanest, the likeliest and the heaviest plan.
-const WEIGHTS: [f64; 3] = [0.25, 0.60, 0.15];
-
 /// The most that memory which no tensor owns adds to the spread. With more, the upper bound would fall as the need
 /// grows.
 const UNOWNED_AT_MOST: f64 = 0.5;
@@ -69,6 +66,9 @@ pub struct Distribution {
 }
 
 impl Distribution {
+    /// The shares of the leanest, the likeliest and the heaviest plan.
+    pub const WEIGHTS: [f64; 3] = [0.25, 0.60, 0.15];
+
     /// From the needs of the three plans and the spread of ln(measured / estimated). The leanest and the heaviest may
     /// be swapped.
     pub fn new(lean: Bytes, likely: Bytes, heavy: Bytes, spread: f64) -> Self {
@@ -167,7 +167,11 @@ impl Distribution {
 
     /// The probability that more than `capacity` is needed.
     pub fn probability_above(&self, capacity: Bytes) -> f64 {
-        self.plans().into_iter().zip(WEIGHTS).map(|(plan, weight)| weight * self.above(plan, capacity)).sum()
+        self.plans()
+            .into_iter()
+            .zip(Self::WEIGHTS)
+            .map(|(plan, weight)| weight * self.above(plan, capacity))
+            .sum()
     }
 
     /// The probabilities for the leanest and for the heaviest plan alone.
