@@ -263,8 +263,10 @@ fn smaller_batch(job: &TrainingJob, plan: &Plan) -> Vec<Turn> {
     let Some(global) = job.batch.as_ref().and_then(|batch| batch.global_batch_size) else {
         return Vec::new();
     };
-    let turns = halvings(plan.micro_batch, 1).map(|b| {
-        let smaller = (u64::from(global) * b / plan.micro_batch.max(1)).max(1);
+    // Every rank computes the same number of whole microbatches.
+    let is_whole = u64::from(global).is_multiple_of(plan.micro_batch.max(1).saturating_mul(plan.data.max(1)));
+    let turns = halvings(plan.micro_batch, 1).filter(|_| is_whole).map(|b| {
+        let smaller = u64::from(global) / plan.micro_batch.max(1) * b;
         let change = format!(
             "smaller batch: micro-batch-size {} → {b}, global-batch-size {global} → {smaller}",
             plan.micro_batch

@@ -21,6 +21,8 @@
 pub mod count;
 mod knobs;
 
+use std::collections::BTreeSet;
+
 use crate::job::TrainingJob;
 use crate::judgement::Advice;
 use crate::units::Bytes;
@@ -84,6 +86,8 @@ pub fn advise(
         let others = of(Changes::Batch).chain(of(Changes::Training));
         advice.extend(others.filter_map(|knob| search.one(knob)));
     }
+    let mut seen = BTreeSet::new();
+    advice.retain(|advice| seen.insert(advice.change.clone()));
     advice.truncate(AT_MOST);
     advice
 }

@@ -15,6 +15,8 @@
 
 pub(super) mod list;
 
+use serde_json::json;
+
 use crate::command::{Launch, Target};
 use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::objective::{self, Defaults};
@@ -189,8 +191,14 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, claims: 
         if settings.on(&["resize_vocab"]) == Some(true) {
             claims.assume(field::finetuning::MODULES_TO_SAVE, vec!["embed_tokens", "lm_head"], SOURCE);
         }
+        // Tokens that its tokenizer lacks resize the vocabulary, too.
+        if settings.get(&["new_special_tokens", "add_tokens", "add_special_tokens"]).is_some() {
+            let saved = Some(json!(["embed_tokens", "lm_head"]));
+            let field = field::finetuning::MODULES_TO_SAVE.erased();
+            claims.open_field(OpenField { field, leanest: None, heaviest: saved, although_given: false });
+        }
         // It casts all trained parameters, unless told not to.
-        if claims.knows(field::finetuning::MODULES_TO_SAVE) && settings.on(&["pure_bf16"]) != Some(true) {
+        if claims.knows(field::finetuning::MODULES_TO_SAVE) && is_off(settings, "pure_bf16") {
             claims.assume(field::finetuning::SAVED_PRECISION, Precision::FP32, SOURCE);
         }
     }
@@ -207,7 +215,10 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, claims: 
     }
     training_arguments::steps_at_once(settings, claims);
     training_arguments::loads_directly(SOURCE, claims);
-    let casts = settings.on(&["pure_bf16"]) != Some(true)
+    // Without a device map the weights are cast on the host.
+    let maps = settings.get(&["low_cpu_mem_usage"]).is_none_or(|setting| setting.truth() == Some(true));
+    let casts = maps
+        && is_off(settings, "pure_bf16")
         && claims.get(field::finetuning::METHOD).is_some_and(|method| method == Method::Full)
         && claims
             .get(field::parallelism::SHARDING)
@@ -221,4 +232,9 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, claims: 
         field::batch::MICRO_BATCH_SIZE.is(8),
     ];
     settings::assume(&own, SOURCE, claims);
+}
+
+/// Whether a switch is surely off: not given, or false.
+fn is_off(settings: &Settings<'_>, name: &str) -> bool {
+    settings.get(&[name]).is_none_or(|setting| setting.truth() == Some(false))
 }

@@ -33,6 +33,8 @@ struct Script {
     files: &'static [&'static str],
     /// Options of which one is given. Without any the name is enough.
     told_by: &'static [&'static str],
+    /// The beginnings of the only models' names that it trains. Empty: any.
+    models: &'static [&'static str],
     /// A further option that is given.
     and: Option<&'static str>,
     /// Its values without an option.
@@ -48,6 +50,7 @@ const SCRIPTS: &[Script] = &[
     Script {
         source: LLAVA,
         files: &["train.py", "train_mem.py", "train_xformers.py"],
+        models: &[],
         told_by: &["vision_tower"],
         and: Some("per_device_train_batch_size"),
         defaults: &[
@@ -64,6 +67,7 @@ const SCRIPTS: &[Script] = &[
     Script {
         source: "Stanford Alpaca default",
         files: &["train.py", "train_mem.py", "train_xformers.py"],
+        models: &[],
         told_by: &["data_path"],
         and: Some("per_device_train_batch_size"),
         defaults: &[
@@ -78,6 +82,7 @@ const SCRIPTS: &[Script] = &[
     Script {
         source: "Platypus default",
         files: &["finetune.py"],
+        models: &[],
         told_by: &["lr_scheduler"],
         and: Some("base_model"),
         defaults: &[
@@ -92,6 +97,7 @@ const SCRIPTS: &[Script] = &[
     Script {
         source: "alpaca-lora default",
         files: &["finetune.py"],
+        models: &[],
         told_by: &["cutoff_len", "val_set_size", "lora_target_modules"],
         and: Some("base_model"),
         defaults: &[
@@ -106,6 +112,7 @@ const SCRIPTS: &[Script] = &[
     Script {
         source: QWEN,
         files: &["finetune.py"],
+        models: &["qwen-"],
         told_by: &["use_lora"],
         and: Some("lazy_preprocess"),
         defaults: &[
@@ -121,6 +128,7 @@ const SCRIPTS: &[Script] = &[
     Script {
         source: "QLoRA default",
         files: &["qlora.py"],
+        models: &[],
         told_by: &[],
         and: None,
         defaults: &[
@@ -137,6 +145,7 @@ const SCRIPTS: &[Script] = &[
     Script {
         source: ACCELERATE,
         files: &["nlp_example.py", "complete_nlp_example.py"],
+        models: &[],
         told_by: &[],
         and: None,
         defaults: &[
@@ -156,6 +165,7 @@ const SCRIPTS: &[Script] = &[
     Script {
         source: "LongLoRA default",
         files: &["fine-tune.py", "supervised-fine-tune.py"],
+        models: &[],
         told_by: &["low_rank_training", "use_full_attn", "trainable_params"],
         and: None,
         defaults: &[
@@ -199,10 +209,18 @@ fn script(launch: &Launch) -> Option<&'static Script> {
         script.files.contains(&file)
             && (script.told_by.is_empty() || script.told_by.iter().any(&has))
             && script.and.is_none_or(|name| has(&name))
+            && (script.models.is_empty() || script.models.iter().any(|start| is_named(launch, start)))
             && !FORKS.iter().any(&has)
             // A program whose text is known is read itself.
             && launch.script.as_ref().is_none_or(|script| script.program.is_none())
     })
+}
+
+/// Whether the name of the model begins so, in small letters.
+fn is_named(launch: &Launch, start: &str) -> bool {
+    let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    let name = settings.text(&["model_name_or_path"]).unwrap_or_default().to_lowercase();
+    name.rsplit('/').next().is_some_and(|last| last.starts_with(start))
 }
 
 /// Claims what the script does without an option.

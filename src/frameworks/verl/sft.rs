@@ -65,6 +65,7 @@ const DEFAULTS: &[Assignment] = &[
     field::GRADIENT_PRECISION.is(Precision::FP32),
     field::ATTENTION.is(Attention::Flash),
     field::RECOMPUTE.is(Recompute::Full),
+    field::parallelism::CONTEXT.is(1),
     field::offload::PARAMETERS.is(false),
     field::offload::ACTIVATIONS.is(false),
 ];
@@ -144,7 +145,9 @@ fn batch(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     claims.assume(field::batch::MICRO_BATCH_SIZE, 4, SOURCE);
     claims.assume(field::batch::SEQUENCE_LENGTH, 1_024, SOURCE);
     // Samples are padded to the length, unless the ranks of a sequence remove the padding.
-    let removes = settings.on(&["use_remove_padding", "model.use_remove_padding"]) == Some(true);
-    let divides = number("ulysses_sequence_parallel_size").is_some_and(|ranks| ranks > 1);
+    let removes = settings.get(&["use_remove_padding", "model.use_remove_padding"]);
+    let removes = removes.is_some_and(|setting| setting.truth() != Some(false));
+    let divides = settings.get(&["ulysses_sequence_parallel_size"]);
+    let divides = divides.is_some_and(|setting| setting.number().is_none_or(|ranks| ranks > 1));
     claims.assume(field::batch::PACKING, !(removes && divides), SOURCE);
 }
