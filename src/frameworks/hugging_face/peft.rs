@@ -12,6 +12,8 @@ use crate::job::{Cause, Method, OuterModules, Precision, field};
 
 const METHODS: &[&str] =
     &["peft_method", "peft_type", "adapter", "finetuning_type", "tuner_type", "train_type", "sft_type"];
+/// Names of methods in some programs, and of other things in others.
+const MODES: &[&str] = &["train_mode"];
 const SWITCHES: &[&str] =
     &["use_peft", "use_lora", "lora", "lora_enable", "enable_lora", "with_lora", "use_peft_lora"];
 const RANK: &[&str] = &["lora_r", "lora_rank", "lora_dim", "lora_config.r", "ds.lora.rank", "r"];
@@ -53,7 +55,9 @@ const ADAPTERS: Table = &[
 /// Claims the method, if it is set: all weights, or adapters. With `switched`, only a method or a switch turns adapters
 /// on.
 pub(crate) fn read(settings: &Settings<'_>, switched: bool, claims: &mut Claims) -> Option<()> {
-    if let Some((word, setting)) = settings.get(METHODS).and_then(|s| Some((s.text()?.to_lowercase(), s))) {
+    let mode = || settings.get(MODES).filter(|setting| is_method(&setting.text().unwrap_or_default()));
+    let named = settings.get(METHODS).or_else(mode);
+    if let Some((word, setting)) = named.and_then(|s| Some((s.text()?.to_lowercase(), s))) {
         if word.contains("lora") {
             adapters(settings, &setting, word.contains("qlora"), claims);
         } else if FULL.contains(&word.as_str()) {
@@ -78,6 +82,12 @@ pub(crate) fn read(settings: &Settings<'_>, switched: bool, claims: &mut Claims)
     let setting = (!switched).then(|| telling().or_else(quantized)).flatten()?;
     adapters(settings, &setting, false, claims);
     Some(())
+}
+
+/// Whether a word names a method.
+fn is_method(word: &str) -> bool {
+    let word = word.to_lowercase();
+    word == "full" || word.contains("lora")
 }
 
 /// Claims the adapters. The source is the setting that turns them on.
