@@ -159,6 +159,11 @@ impl std::fmt::Display for Swing {
     }
 }
 
+/// `asks for 8 GPUs`.
+fn asks_for(accelerators: Option<u64>) -> String {
+    format!("asks for {}", accelerators.map_or_else(|| "GPUs".to_owned(), gpus))
+}
+
 impl Judgement {
     /// The resources that are judged besides device memory, each with its name.
     pub fn resources(&self) -> impl Iterator<Item = (&'static str, &Resource)> {
@@ -184,23 +189,26 @@ impl Judgement {
 
     /// The judgement of an object that asks for accelerators, if it does not train or nothing shows whether it does.
     pub fn aside(cause: Cause, accelerators: Option<u64>) -> Self {
-        let (verdict, reason) = match cause.follows() {
-            Follows::NotRecognised => (Verdict::Unrecognised, Reason::NotRecognised),
-            Follows::TrainsNothing | Follows::NotCovered => (Verdict::NotTraining, Reason::NotTraining),
-        };
-        let asks = match accelerators {
-            Some(1) => "asks for 1 GPU".to_owned(),
-            Some(count) => format!("asks for {}", gpus(count)),
-            None => "asks for GPUs".to_owned(),
-        };
-        let message = match verdict {
-            Verdict::Unrecognised => {
-                format!("{asks}, not recognised: {}; if it trains, add {PREFIX}model", cause.sentence())
-            }
-            _ => format!("{asks}, trains nothing: {}", cause.sentence()),
-        };
-        let summary = Summary { accelerators, ..Summary::default() };
-        Self { cause: Some(cause), message, summary, ..Self::without_figures(verdict, reason) }
+        if cause.follows() == Follows::NotRecognised {
+            let why = format!("{}; if it trains, add {PREFIX}model", cause.sentence());
+            return Self::not_recognised(cause, accelerators, &why);
+        }
+        Self {
+            cause: Some(cause),
+            message: format!("{}, trains nothing: {}", asks_for(accelerators), cause.sentence()),
+            summary: Summary { accelerators, ..Summary::default() },
+            ..Self::without_figures(Verdict::NotTraining, Reason::NotTraining)
+        }
+    }
+
+    /// The judgement of an object that asks for accelerators and is not recognised, and why in words of its own.
+    pub fn not_recognised(cause: Cause, accelerators: Option<u64>, why: &str) -> Self {
+        Self {
+            cause: Some(cause),
+            message: format!("{}, not recognised: {why}", asks_for(accelerators)),
+            summary: Summary { accelerators, ..Summary::default() },
+            ..Self::without_figures(Verdict::Unrecognised, Reason::NotRecognised)
+        }
     }
 
     /// A judgement with only a verdict and its reason.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::argo;
 use crate::hardware::Catalogue;
-use crate::hardware::resources::of_resource;
+use crate::hardware::resources::counts_accelerators;
 use crate::job::Cause;
 use crate::judgement::Judgement;
 use crate::kinds::Kinds;
@@ -26,8 +26,8 @@ const MOST: usize = 20_000;
 const DEEPEST: usize = 24;
 /// The most pods of an object that are judged.
 const MOST_PODS: usize = 64;
-/// A misspelt kind has at most this many letters wrong.
-const MOST_WRONG: usize = 2;
+/// A misspelt name has at most this many letters wrong.
+pub(super) const MOST_WRONG: usize = 2;
 
 /// Kinds that train nothing, whatever their pods run.
 const NOT_TRAINING: &[(&str, &str, Cause)] = &[
@@ -78,13 +78,8 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
         return Some(Other::Aside(Judgement::aside(*cause, asked).into()));
     }
     if let Some(nearest) = nearest(group, kind, kinds) {
-        let mut judgement = Judgement::aside(Cause::UnknownKind, asked);
-        let asks = judgement.message.split(',').next().unwrap_or_default();
-        judgement.message = format!(
-            "{asks}, not recognised: no kind is called {}; did you mean {nearest}?",
-            printable(kind, 48)
-        );
-        return Some(Other::Aside(judgement.into()));
+        let why = format!("no kind is called {}; did you mean {nearest}?", printable(kind, 48));
+        return Some(Other::Aside(Judgement::not_recognised(Cause::UnknownKind, asked, &why).into()));
     }
     found.pods.extend(pods);
     if found.pods.is_empty() && created.is_empty() {
@@ -141,10 +136,15 @@ fn each_template(value: &mut Value, depth: usize, left: &mut usize, change: &mut
     }
 }
 
+/// How many letters of a name are wrong, if another one is meant. Capitals make no difference.
+pub(super) fn wrong_letters(name: &str, meant: &str) -> usize {
+    strsim::osa_distance(&name.to_lowercase(), &meant.to_lowercase())
+}
+
 /// The kind that is meant: of the same group and with few wrong letters, or of the same name in another group.
 fn nearest(group: &str, kind: &str, kinds: &Kinds) -> Option<String> {
-    let wrong = |name: &str| strsim::osa_distance(&name.to_lowercase(), &kind.to_lowercase());
-    let of_group = kinds.all().filter(|known| known.group == group).map(|known| (wrong(known.kind), known));
+    let of_group = kinds.all().filter(|known| known.group == group);
+    let of_group = of_group.map(|known| (wrong_letters(known.kind, kind), known));
     if let Some((_, known)) =
         of_group.filter(|(wrong, _)| *wrong <= MOST_WRONG).min_by_key(|(wrong, _)| *wrong)
     {
@@ -205,8 +205,7 @@ impl<'c> Search<'c> {
     fn resources(&mut self, resources: &Map<String, Value>) {
         let given = ["limits", "requests"].iter().find_map(|field| {
             let asked = resources.get(*field)?.as_object()?.iter().map(|(name, quantity)| {
-                let counts = of_resource(self.catalogue, name)
-                    .is_some_and(|resource| name.contains('/') && resource.kind.counts_accelerators());
+                let counts = counts_accelerators(self.catalogue, name);
                 let count = || quantity.as_u64().or_else(|| quantity.as_str()?.trim().parse().ok());
                 if counts { count().unwrap_or_default() } else { 0 }
             });

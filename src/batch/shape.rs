@@ -8,16 +8,13 @@
 
 use serde_json::Value;
 
-use super::other_kinds;
+use super::other_kinds::{self, MOST_WRONG, wrong_letters};
 use crate::hardware::Catalogue;
-use crate::hardware::resources::of_resource;
+use crate::hardware::resources::counts_accelerators;
 use crate::job::Cause;
 use crate::judgement::Judgement;
-use crate::kinds::{Kind, PodGroup, Pods};
+use crate::kinds::{Kind, PodGroup, Pods, dotted};
 use crate::printable::printable;
-
-/// A misspelt field has at most this many letters wrong.
-const MOST_WRONG: usize = 2;
 
 /// The judgement of an object without pods where its kind has them, though it asks for accelerators somewhere.
 pub(super) fn misplaced(kind: &Kind, object: &Value, catalogue: &Catalogue) -> Option<Judgement> {
@@ -32,20 +29,12 @@ pub(super) fn misplaced(kind: &Kind, object: &Value, catalogue: &Catalogue) -> O
     let asked = Some(other_kinds::asked(object, catalogue)).filter(|asked| *asked > 0)?;
     let (parent, field) = pointer.rsplit_once('/')?;
     let fields = object.pointer(parent).and_then(Value::as_object)?;
-    let wrong = |name: &str| strsim::osa_distance(&name.to_lowercase(), &field.to_lowercase());
-    let near =
-        fields.keys().map(|name| (wrong(name), name)).filter(|(wrong, _)| (1..=MOST_WRONG).contains(wrong));
+    let near = fields.keys().map(|name| (wrong_letters(name, field), name));
+    let near = near.filter(|(wrong, _)| (1..=MOST_WRONG).contains(wrong));
     let meant =
         near.min_by_key(|(wrong, _)| *wrong).map(|(_, name)| format!(", not in {}", printable(name, 48)));
-    let mut judgement = Judgement::aside(Cause::WrongShape, Some(asked));
-    let asks = judgement.message.split(',').next().unwrap_or_default();
-    judgement.message = format!(
-        "{asks}, not recognised: a {} keeps its pods in {}{}",
-        kind.kind,
-        pointer.trim_start_matches('/').replace('/', "."),
-        meant.unwrap_or_default()
-    );
-    Some(judgement)
+    let why = format!("a {} keeps its pods in {}{}", kind.kind, dotted(pointer), meant.unwrap_or_default());
+    Some(Judgement::not_recognised(Cause::WrongShape, Some(asked), &why))
 }
 
 /// The judgement with what the apiserver would refuse.
@@ -59,8 +48,8 @@ pub(super) fn warned(
     if let Some(path) = groups.iter().find_map(command_as_text) {
         let what = format!("{path} is a text: write a list of words, like [bash, -c, \"…\"]");
         if judgement.cause == Some(Cause::UnknownProgram) {
-            let asks = judgement.message.split(',').next().unwrap_or_default();
-            judgement.message = format!("{asks}, not recognised: {what}");
+            let accelerators = judgement.summary.accelerators;
+            judgement.message = Judgement::not_recognised(Cause::UnknownProgram, accelerators, &what).message;
         } else {
             judgement.warnings.push(what);
         }
@@ -100,11 +89,9 @@ fn without_limit(group: &PodGroup<'_>, catalogue: &Catalogue) -> Option<String> 
     containers(group).find_map(|(_, container)| {
         let requests = container.pointer("/resources/requests")?.as_object()?;
         let limits = container.pointer("/resources/limits");
-        let is_accelerator = |name: &str| {
-            name.contains('/') && of_resource(catalogue, name).is_some_and(|it| it.kind.counts_accelerators())
-        };
         let is_alone = |name: &&String| {
-            is_accelerator(name) && limits.is_none_or(|limits| limits.get(name.as_str()).is_none())
+            counts_accelerators(catalogue, name)
+                && limits.is_none_or(|limits| limits.get(name.as_str()).is_none())
         };
         requests.keys().find(is_alone).map(|name| printable(name, 64))
     })

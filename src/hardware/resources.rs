@@ -149,6 +149,11 @@ pub fn of_resource<'c>(catalogue: &'c Catalogue, name: &str) -> Option<Resource<
     }
 }
 
+/// Whether this extended resource counts accelerators. Those have a domain.
+pub(crate) fn counts_accelerators(catalogue: &Catalogue, name: &str) -> bool {
+    name.contains('/') && of_resource(catalogue, name).is_some_and(|what| what.kind.counts_accelerators())
+}
+
 /// Domains of vendors whose plugins let an administrator rename the resource.
 const RENAMING: &[(&str, Vendor)] = &[
     ("nvidia.com/", Vendor::NVIDIA),

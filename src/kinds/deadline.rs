@@ -12,7 +12,7 @@
 
 use serde_json::Value;
 
-use crate::kinds::{Kind, PodGroup};
+use crate::kinds::{Kind, PodGroup, dotted};
 use crate::units::GoDuration;
 
 const EXECUTION_TIME: &str = "kueue.x-k8s.io/max-exec-time-seconds";
@@ -32,7 +32,7 @@ pub struct Limit {
 /// The earliest limit.
 pub(crate) fn read(object: &Value, kind: &Kind, groups: &[PodGroup<'_>]) -> Option<Limit> {
     let own = kind.active_deadline_seconds.map(|pointer| {
-        let source = pointer.trim_start_matches('/').replace('/', ".");
+        let source = dotted(pointer);
         (object.pointer(pointer).and_then(Value::as_u64), source)
     });
     let queue = (written(object, "labels", EXECUTION_TIME), format!("label {EXECUTION_TIME}"));

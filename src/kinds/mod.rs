@@ -43,6 +43,7 @@ use serde_json::Value;
 
 pub use completed::Completed;
 pub use further::Kinds;
+pub(crate) use pods::dotted;
 pub use pods::{PodGroup, Pods};
 
 use crate::job::Gap;

@@ -102,7 +102,7 @@ pub(crate) fn replicas(value: Option<&Value>) -> u64 {
 }
 
 /// A JSON pointer as people write a path: `spec.tasks`.
-fn dotted(pointer: &str) -> String {
+pub(crate) fn dotted(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }
 

@@ -112,8 +112,13 @@ pub(super) fn freed(job: &TrainingJob) -> TrainingJob {
 /// The layers of a job whose framework has pipelines, if no number of equal stages divides them.
 pub(super) fn without_stages(job: &TrainingJob) -> Option<u32> {
     let layers = job.model.as_ref()?.layers.filter(|layers| *layers > 1)?;
-    let is_divided = (2..=MOST_STAGES).any(|stages| u64::from(layers).is_multiple_of(stages));
+    let is_divided = equal_stages(u64::from(layers)).any(|stages| stages > 1);
     (profile(job.framework).divides_model && !is_divided).then_some(layers)
+}
+
+/// The numbers of stages that divide the layers equally.
+fn equal_stages(layers: u64) -> impl Iterator<Item = u64> {
+    (1..=MOST_STAGES).filter(move |stages| layers.is_multiple_of(*stages))
 }
 
 /// The layouts of a job, the lightest recomputation and the smallest micro-batch of each division first.
@@ -167,8 +172,7 @@ fn model_degrees(
     let free = profile.divides_model && plan.adapters.is_none();
     let heads = |t: &u64| shape.heads.is_multiple_of(*t) && shape.key_value_heads.is_multiple_of(*t);
     let tensor = degrees(stated.tensor, free, powers_of_two(per_node).filter(heads));
-    let stages = (1..=MOST_STAGES).filter(|p| shape.layers.is_multiple_of(*p));
-    let pipeline = degrees(stated.pipeline, free, stages);
+    let pipeline = degrees(stated.pipeline, free, equal_stages(shape.layers));
     let long = |c: &u64| *c == 1 || plan.sequence / c >= CONTEXT_TOKENS;
     let context = degrees(stated.context, free, powers_of_two(MOST_CONTEXT).filter(long));
     let mut all = Vec::new();

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::hardware::resources::{Resource, ResourceKind, of_resource};
+use crate::hardware::resources::{Resource, ResourceKind, counts_accelerators, of_resource};
 use crate::hardware::{Catalogue, Vendor};
 use crate::job::Gap;
 use crate::kinds::PodGroup;
@@ -125,9 +125,7 @@ fn asks_unreadably(template: &Value, catalogue: &Catalogue) -> bool {
     let unreadable = |name: &str, quantity: &Value| {
         let is_no_number =
             quantity.as_str().is_some_and(|text| !text.trim().is_empty()) && whole(quantity).is_none();
-        is_no_number
-            && of_resource(catalogue, name)
-                .is_some_and(|what| what.kind.counts_accelerators() && name.contains('/'))
+        is_no_number && counts_accelerators(catalogue, name)
     };
     given.any(|(name, quantity)| placeholder(name) || unreadable(name, quantity))
 }
